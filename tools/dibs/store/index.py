@@ -1,0 +1,200 @@
+"""The index: what a scan of the directory found. It proposes, the files decide.
+
+Kept in memory, one for each process: a scan reads the directory's stats and only those files whose stat changed. The
+interface (refresh, snapshot, put) is what the verbs know; what stands behind it is always disposable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat as stat_bits
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dibs.store.errors import MalformedTask
+from dibs.store.globs import matches
+from dibs.store.publish import Signature
+from dibs.store.settings import Settings
+from dibs.store.snapshot import Snapshot, build_snapshot
+from dibs.store.task import Task, make_task
+from dibs.store.task_file import MAX_FILE_BYTES, TaskFile, read_task_file
+
+FRESH_SECONDS = 0.020
+FRESH_TIMES_COST = 10
+RACY_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file as last read. ``racy``: it changed so shortly before that the same stat may hide a later change."""
+
+    signature: Signature
+    content: Task | MalformedTask | None
+    racy: bool
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """A task with the very bytes it was read from, and the file's state then."""
+
+    task: Task
+    file: TaskFile
+    stat: os.stat_result
+
+    @property
+    def signature(self) -> Signature:
+        return Signature.of(self.stat)
+
+
+class Index:
+    """All tasks of one directory, for any number of threads."""
+
+    def __init__(self, tasks_dir: Path) -> None:
+        self._tasks_dir = tasks_dir
+        self._settings = Settings()
+        self._rows: dict[str, Row] = {}
+        self._snapshot: Snapshot | None = None
+        self._lock = threading.RLock()
+        self._scanned_at = float("-inf")
+        self.scan_seconds = 0.0
+
+    def refresh(self, settings: Settings, *, after: float | None = None) -> Snapshot:
+        """The tasks now. Scans when the last scan is too old, or began before ``after`` (``time.monotonic()``)."""
+        with self._lock:
+            if settings != self._settings:
+                self._settings, self._rows, self._snapshot = settings, {}, None
+                self._scanned_at = float("-inf")
+            limit = time.monotonic() - max(FRESH_SECONDS, FRESH_TIMES_COST * self.scan_seconds)
+            if self._scanned_at < (limit if after is None else after):
+                self._scan()
+            return self.snapshot()
+
+    def snapshot(self) -> Snapshot:
+        """The tasks as last seen, without looking."""
+        with self._lock:
+            if self._snapshot is None:
+                self._snapshot = build_snapshot((path, row.content) for path, row in self._rows.items())
+            return self._snapshot
+
+    def put(self, path: str, row: Row | None) -> None:
+        """Enter what one file was just read or written as; None: it is gone."""
+        with self._lock:
+            known = self._rows.get(path)
+            if row is None:
+                self._rows.pop(path, None)
+            else:
+                self._rows[path] = row
+            if known is None or row is None or known.content != row.content:
+                self._snapshot = None
+
+    def row(self, path: str) -> Row | None:
+        with self._lock:
+            return self._rows.get(path)
+
+    def look_again(self, path: str) -> bool:
+        """Read one file anew if its stat changed; True: its row is now another."""
+        with self._lock:
+            known = self._rows.get(path)
+            try:
+                found = (self._tasks_dir / path).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                self.put(path, None)
+                return known is not None
+            if known is not None and not known.racy and known.signature == Signature.of(found):
+                return False
+            row = read_row(self._tasks_dir, path, found, self._settings)
+            self.put(path, row)
+            return known is None or known.content != row.content
+
+    def _scan(self) -> None:
+        started = time.monotonic()
+        rows: dict[str, Row] = {}
+        changed = False
+        for path, found in _files(self._tasks_dir):
+            if not matches(path, self._settings.include) or matches(path, self._settings.exclude):
+                continue
+            row = known = self._rows.get(path)
+            if row is None or row.racy or row.signature != Signature.of(found):
+                row = read_row(self._tasks_dir, path, found, self._settings)
+                changed = changed or known is None or known.content != row.content
+            rows[path] = row
+        if changed or rows.keys() != self._rows.keys():
+            self._snapshot = None
+        self._rows = rows
+        self._scanned_at, self.scan_seconds = started, time.monotonic() - started
+
+
+def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Files below the directory with their stat. Names with a dot in front do not exist; links are not followed."""
+    folders = [("", str(tasks_dir))]
+    while folders:
+        prefix, folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            if not prefix:
+                raise
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+
+
+def read_row(tasks_dir: Path, path: str, found: os.stat_result, settings: Settings) -> Row:
+    """What one file is: a task, a note, or what is wrong with it. Never raises because of the file."""
+    racy = time.time_ns() - found.st_mtime_ns < RACY_NS
+    content: Task | MalformedTask | None
+    try:
+        stored = read_stored(tasks_dir, path, settings, found)
+        content = stored.task if stored is not None else None
+    except MalformedTask as error:
+        content = error
+    return Row(Signature.of(found), content, racy)
+
+
+def read_stored(
+    tasks_dir: Path, path: str, settings: Settings, found: os.stat_result | None = None
+) -> StoredTask | None:
+    """Read one file; None: it is a note.
+
+    Raises:
+        FileNotFoundError: it is not there (only when ``found`` is not given).
+        MalformedTask: with its path, and its id as far as that can be told.
+    """
+    try:
+        stat = (tasks_dir / path).lstat() if found is None else found
+        if stat_bits.S_ISLNK(stat.st_mode):
+            raise MalformedTask("it is a symbolic link; put the file itself into the tasks directory")
+        if not stat_bits.S_ISREG(stat.st_mode):
+            raise MalformedTask("it is not a regular file")
+        with (tasks_dir / path).open("rb") as opened:
+            file = read_task_file(opened.read(MAX_FILE_BYTES + 1))
+        return None if file is None else StoredTask(make_task(file, path, settings), file, stat)
+    except MalformedTask as error:
+        raise error.at(path, task_id=_guess_id(tasks_dir / path)) from None
+    except OSError as exc:
+        if found is None and isinstance(exc, FileNotFoundError):
+            raise
+        raise MalformedTask(f"it cannot be read ({exc.strerror or exc})", path=path, task_id=Path(path).stem) from exc
+
+
+def _guess_id(path: Path) -> str:
+    """The id of a file that cannot be parsed: its ``id:`` line if it has one, else its stem."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096).decode("utf-8", "replace")
+    except OSError:
+        return path.stem
+    found = re.search(r"^(?:id|task_id):[ \t]*[\"']?([^\"'\r\n]{1,128}?)[\"']?[ \t]*\r?$", head, re.MULTILINE)
+    return found[1] if found else path.stem

@@ -1,0 +1,128 @@
+"""The one readiness rule. Ready is derived, never stored: active, and nothing stands in the way.
+
+Pure: the same rule proposes candidates from the index, decides on the bytes of the files, counts, and explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dibs.store.settings import Settings, StatusWord
+from dibs.store.snapshot import Snapshot
+from dibs.store.task import ENDED, Task
+
+WaitingKind = Literal["dependencies", "files", "reserved", "human", "inbox", "on_hold", "other"]
+WAITING_KINDS: tuple[WaitingKind, ...] = ("dependencies", "files", "reserved", "human", "inbox", "on_hold", "other")
+KIND_OF_STATUS: Mapping[StatusWord, WaitingKind] = {
+    "inbox": "inbox",
+    "on_hold": "on_hold",
+    "blocked": "human",
+    "review": "human",
+}
+WHAT_TO_DO: Mapping[StatusWord, str] = {
+    "inbox": "it is in the inbox; set its status to active when it is to be done",
+    "on_hold": "it is on hold; set its status to active when it is to be done",
+    "blocked": "it is blocked; settle the reason in its file, then `dibs reopen` it",
+    "review": "it waits for review",
+    "in_progress": "it is in progress",
+}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing in a task's way: where it is counted, what it is in words, and the tasks it is about."""
+
+    kind: WaitingKind
+    text: str
+    task_ids: tuple[str, ...] = ()
+
+
+def is_claimable(task: Task, settings: Settings) -> bool:
+    """Whether tasks of this type are ever handed out: containers and learn are not, every other word is."""
+    return task.type not in settings.container_types and task.type not in settings.unclaimable_types
+
+
+def reserved_for(task: Task, settings: Settings) -> tuple[str, ...]:
+    """The callers a task is reserved for; none: anybody may take it."""
+    anyone = {name.casefold() for name in settings.assignees.anyone}
+    names = (settings.caller_name(name) for name in task.assignees)
+    return tuple(name for name in names if name and name.casefold() not in anyone)
+
+
+def obstacles(
+    task: Task, snapshot: Snapshot, settings: Settings, *, caller: str | None, held: Container[str] = ()
+) -> Iterator[Obstacle]:
+    """All that stands in the way of ``caller`` taking the task, in the order in which it is counted; none: ready.
+
+    ``caller`` None is somebody nothing is reserved for. ``held`` has the keys of the tasks with a claim.
+    """
+    if task.status != "active":
+        kind = KIND_OF_STATUS.get(task.status, "other")
+        yield Obstacle(kind, WHAT_TO_DO.get(task.status, f"it is {task.status}"))
+        return
+    if task.key in held:
+        yield Obstacle("other", "it is claimed")
+    if not is_claimable(task, settings):
+        yield Obstacle("other", f"tasks of type {task.type} are never claimed")
+    yield from _people(task, settings, caller)
+    yield from _dependencies(task, snapshot)
+    yield from _relatives(task, snapshot)
+
+
+def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obstacle]:
+    if task.complexity == "blocked-human":
+        yield Obstacle("human", "its complexity is blocked-human: a person must act first")
+    if task.complexity == "needs-decomposition":
+        yield Obstacle("human", "its complexity is needs-decomposition: somebody must split it first")
+    skipped = {tag.casefold() for tag in settings.claims.skip_tags} & {tag.casefold() for tag in task.tags}
+    if skipped:
+        yield Obstacle("human", f"tasks tagged {', '.join(sorted(skipped))} are not handed out")
+    names = reserved_for(task, settings)
+    if not names or (caller is not None and settings.caller_name(caller).casefold() in {n.casefold() for n in names}):
+        return
+    humans = {name.casefold() for name in settings.assignees.humans}
+    if all(name.casefold() in humans for name in names):
+        yield Obstacle("human", f"it is assigned to {', '.join(names)}")
+    else:
+        yield Obstacle("reserved", f"it is reserved for {', '.join(names)}")
+
+
+def _dependencies(task: Task, snapshot: Snapshot) -> Iterator[Obstacle]:
+    unmet = {dep: state for dep in task.depends_on if (state := dependency_state(dep, snapshot)) != "done"}
+    if unmet:
+        listed = ", ".join(f"{dep} ({state})" for dep, state in unmet.items())
+        yield Obstacle("dependencies", f"it depends on {listed}", tuple(unmet))
+
+
+def dependency_state(task_id: str, snapshot: Snapshot) -> str:
+    """The status of a dependency, or ``missing`` or ``invalid``. Only ``done`` meets it: cancelled does not."""
+    key = task_id.casefold()
+    if (task := snapshot.tasks.get(key)) is not None:
+        return task.status
+    return "invalid" if key in snapshot.invalid_keys else "missing"
+
+
+def _relatives(task: Task, snapshot: Snapshot) -> Iterator[Obstacle]:
+    open_children = tuple(c.id for c in snapshot.children.get(task.key, ()) if c.status not in ENDED)
+    if open_children:
+        yield Obstacle("other", f"its children are still open: {', '.join(open_children)}", open_children)
+    cancelled = next((a.id for a in snapshot.ancestors(task) if a.status == "cancelled"), None)
+    if cancelled is not None:
+        yield Obstacle("other", f"{cancelled}, which it belongs to, is cancelled", (cancelled,))
+
+
+def find_cycle(task: Task, snapshot: Snapshot) -> tuple[str, ...]:
+    """The ids of a dependency cycle through this task, first one repeated at the end; empty when there is none."""
+    paths: list[tuple[Task, ...]] = [(task,)]
+    seen: set[str] = set()
+    for path in paths:
+        for dep in path[-1].depends_on:
+            if dep.casefold() == task.key:
+                return (*(step.id for step in path), task.id)
+            found = snapshot.tasks.get(dep.casefold())
+            if found is not None and found.key not in seen:
+                seen.add(found.key)
+                paths.append((*path, found))
+    return ()

@@ -1,0 +1,228 @@
+"""Settings, and where the tasks directory is.
+
+One model, one file: ``<tasks>/settings.json``, so that all processes on a directory share it. Unknown keys are refused
+with the nearest known name. No other module reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dibs.store.errors import SettingsError
+from dibs.store.globs import compile_glob
+from dibs.store.task_file import read_task_file
+
+SETTINGS_FILE = "settings.json"
+LEDGER_FOLDER = ".dibs"
+TASKS_DIR_VARIABLE = "DIBS_TASKS_DIR"
+PROJECT_DIR_VARIABLE = "CLAUDE_PROJECT_DIR"
+USUAL_FOLDERS = ("tasks", "backlog/tasks")
+FILES_LOOKED_AT = 200
+
+StatusWord = Literal["inbox", "active", "in_progress", "blocked", "review", "on_hold", "done", "cancelled", "failed"]
+STATUS_WORDS: tuple[StatusWord, ...] = (
+    "inbox", "active", "in_progress", "blocked", "review", "on_hold", "done", "cancelled", "failed",
+)  # fmt: skip
+DEFAULT_SYNONYMS: dict[StatusWord, list[str]] = {
+    "inbox": ["decomposing"],
+    "active": ["todo"],
+    "in_progress": ["doing"],
+    "blocked": [],
+    "review": ["consensus", "merge_ready", "merging"],
+    "on_hold": ["dormant", "draft", "waiting"],
+    "done": ["complete", "completed"],
+    "cancelled": ["canceled"],
+    "failed": [],
+}
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+
+
+def fold(word: str) -> str:
+    """A status word without case, ``-``, ``_`` and spaces: ``To Do``, ``to-do`` and ``TODO`` are one word."""
+    return re.sub(r"[-_\s]", "", word).casefold()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Assignees(_Section):
+    """Whom the names in ``assignee`` stand for."""
+
+    anyone: tuple[str, ...] = Field(("anyone", "bot"), description="Names that reserve a task for nobody.")
+    humans: tuple[str, ...] = Field((), description="Names of people: a task assigned to one waits for a person.")
+    aliases: Mapping[str, str] = Field(
+        {"claude-code": "claude", "gemini-cli-mcp-client": "gemini", "codex-mcp-client": "codex"},
+        description="Client names, and the callers they stand for.",
+    )
+
+
+class Claims(_Section):
+    """How long a claim is honoured, and by whom it is kept up."""
+
+    lease_seconds: Seconds = Field(120, description="Lease of a claim that a server renews.")
+    renew_seconds: Seconds = Field(40, description="How often a server renews its claims.")
+    max_idle_seconds: Seconds = Field(7200, description="A server stops renewing after this long without a call.")
+    cli_lease_seconds: Seconds = Field(3600, description="Lease of a claim taken from a shell, which nobody renews.")
+    max_attempts: int = Field(3, ge=1, le=1000, description="Lost attempts after which a task becomes blocked.")
+    mutex_wait_seconds: Seconds = Field(10, description="How long a change waits for the directory's mutex.")
+    skip_tags: tuple[str, ...] = Field((), description="Tasks with one of these tags are never claimed.")
+
+
+class Settings(_Section):
+    """Everything that can be set, at its default."""
+
+    include: tuple[str, ...] = Field(("**/*.md",), description="Globs of the files that may be tasks.")
+    exclude: tuple[str, ...] = Field((), description="Globs of files that are never tasks.")
+    profile: Literal["worker", "coordinator"] = Field("worker", description="The tools `dibs serve` offers.")
+    body_characters: int = Field(20_000, ge=200, le=30_000, description="How much of a task's body one answer has.")
+    statuses: Mapping[StatusWord, tuple[str, ...]] = Field(
+        {word: tuple(synonyms) for word, synonyms in DEFAULT_SYNONYMS.items()},
+        description="Further words for each status; a word left out keeps its default synonyms.",
+    )
+    container_types: tuple[str, ...] = Field(("goal", "project", "epic"), description="Types that hold other tasks.")
+    unclaimable_types: tuple[str, ...] = Field(("learn",), description="Further types that are never claimed.")
+    assignees: Assignees = Assignees()
+    claims: Claims = Claims()
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _readable_globs(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in given:
+            try:
+                compile_glob(pattern)
+            except re.error as exc:
+                raise ValueError(f"{pattern!r} is not a pattern ({exc})") from exc
+        return given
+
+    @field_validator("statuses")
+    @classmethod
+    def _complete_and_unambiguous(
+        cls, given: Mapping[StatusWord, tuple[str, ...]]
+    ) -> Mapping[StatusWord, tuple[str, ...]]:
+        merged = {word: given.get(word, tuple(DEFAULT_SYNONYMS[word])) for word in STATUS_WORDS}
+        seen: dict[str, str] = {fold(word): word for word in STATUS_WORDS}
+        for word, synonyms in merged.items():
+            for synonym in synonyms:
+                if seen.setdefault(fold(synonym), word) != word:
+                    raise ValueError(f"{synonym!r} cannot mean both {seen[fold(synonym)]} and {word}")
+        return merged
+
+    def status_of(self, word: str) -> StatusWord | None:
+        """The status a word in a task file stands for, None when it stands for none."""
+        wanted = fold(word)
+        for status in STATUS_WORDS:
+            if fold(status) == wanted or any(fold(s) == wanted for s in self.statuses[status]):
+                return status
+        return None
+
+    def caller_name(self, name: str) -> str:
+        """The caller a name stands for: ``@codex`` is ``codex``, and a client's name goes through the aliases."""
+        bare = name.strip().removeprefix("@").strip()
+        for alias, caller in self.assignees.aliases.items():
+            if alias.casefold() == bare.casefold():
+                return caller
+        return bare
+
+
+def load_settings(tasks_dir: Path) -> Settings:
+    """Read ``settings.json`` of a tasks directory; the defaults where there is none.
+
+    Raises:
+        SettingsError: it cannot be read, or has an unknown key or a wrong value; the message names both.
+    """
+    path = tasks_dir / SETTINGS_FILE
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path} cannot be read ({exc}); mend it or move it away", path=str(path)) from exc
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError as exc:
+        complaints = "; ".join(_complaint(dict(error)) for error in exc.errors(include_url=False))
+        raise SettingsError(f"{path}: {complaints}. Mend the file; nothing was changed", path=str(path)) from exc
+
+
+def _complaint(error: Mapping[str, object]) -> str:
+    loc = error["loc"]
+    names = [str(part) for part in loc] if isinstance(loc, tuple) else []
+    where = ".".join(names) or "the file"
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
+    sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims}
+    section = sections.get(names[0], Settings)
+    near = difflib.get_close_matches(names[-1], section.model_fields, n=1)
+    return f"unknown key {where!r}" + (f", did you mean {near[0]!r}?" if near else "")
+
+
+def find_tasks_dir(
+    explicit: str | None, *, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Path:
+    """The tasks directory: the argument, else ``DIBS_TASKS_DIR``, else the nearest usual folder upwards.
+
+    Upwards means from ``CLAUDE_PROJECT_DIR``, or the working directory; usual are ``tasks/`` and ``backlog/tasks/``
+    with a ``.dibs``, a ``settings.json`` of ours or a task file in them.
+
+    Raises:
+        SettingsError: no such directory; the message says how to make one.
+    """
+    env = os.environ if environment is None else environment
+    named = explicit or env.get(TASKS_DIR_VARIABLE)
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.is_dir():
+            raise SettingsError(
+                f"the tasks directory {path} does not exist; "
+                f"make it with `dibs init --tasks-dir {path}`, or name another",
+                path=str(path),
+            )
+        return path
+    start = Path(env.get(PROJECT_DIR_VARIABLE) or cwd or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
+        for name in USUAL_FOLDERS:
+            if _is_tasks_dir(folder / name):
+                return folder / name
+    raise SettingsError(
+        f"no tasks directory found from {start} upwards; make one with `dibs init` in your project, "
+        f"or name one with --tasks-dir or {TASKS_DIR_VARIABLE}",
+        path=str(start),
+    )
+
+
+def _is_tasks_dir(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    if (folder / LEDGER_FOLDER).is_dir() or _has_our_settings(folder):
+        return True
+    return any(_is_task_file(path) for _, path in zip(range(FILES_LOOKED_AT), _markdown_below(folder), strict=False))
+
+
+def _has_our_settings(folder: Path) -> bool:
+    try:
+        given = json.loads((folder / SETTINGS_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and bool(given) and set(given) <= set(Settings.model_fields)
+
+
+def _markdown_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(files) if name.endswith(".md") and not name.startswith("."))
+
+
+def _is_task_file(path: Path) -> bool:
+    try:
+        return read_task_file(path.read_bytes()) is not None
+    except Exception:  # a file that cannot be read proves nothing; the scan names it later
+        return False

@@ -1,0 +1,74 @@
+"""A snapshot: all tasks at one moment, and how they hang together. Immutable, always disposable."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dibs.store.errors import MalformedTask
+from dibs.store.task import Task
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """``tasks``, ``children`` and ``dependents`` by key (the id without case); ``invalid`` sorted by path."""
+
+    tasks: Mapping[str, Task]
+    invalid: tuple[MalformedTask, ...] = ()
+    notes: int = 0
+    invalid_keys: Mapping[str, MalformedTask] = field(default_factory=dict)
+    children: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
+    dependents: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
+
+    def ancestors(self, task: Task) -> Iterator[Task]:
+        """Parent, its parent, and so on; a circle ends where it closes."""
+        seen = {task.key}
+        while task.parent and (key := task.parent.casefold()) not in seen and key in self.tasks:
+            seen.add(key)
+            task = self.tasks[key]
+            yield task
+
+
+def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> Snapshot:
+    """Put the rows of a scan together: path, and the task, what is wrong with it, or None for a note.
+
+    Every copy of an id that stands in several files is invalid: nobody could say which one is meant.
+    """
+    by_key: dict[str, list[Task]] = defaultdict(list)
+    invalid: list[MalformedTask] = []
+    notes = 0
+    for _, content in rows:
+        if content is None:
+            notes += 1
+        elif isinstance(content, MalformedTask):
+            invalid.append(content)
+        else:
+            by_key[content.key].append(content)
+    tasks: dict[str, Task] = {}
+    for key, copies in by_key.items():
+        if len(copies) == 1:
+            tasks[key] = copies[0]
+        else:
+            invalid += [_duplicate(task, copies) for task in copies]
+    invalid.sort(key=lambda error: error.path)
+    return Snapshot(
+        tasks=tasks,
+        invalid=tuple(invalid),
+        notes=notes,
+        invalid_keys={error.task_id.casefold(): error for error in invalid if error.task_id},
+        children=_grouped((task.parent.casefold(), task) for task in tasks.values() if task.parent),
+        dependents=_grouped((dep.casefold(), task) for task in tasks.values() for dep in task.depends_on),
+    )
+
+
+def _duplicate(task: Task, copies: list[Task]) -> MalformedTask:
+    others = ", ".join(other.path for other in copies if other is not task)
+    return MalformedTask(f"the id {task.id} is also in {others}; give each its own", path=task.path, task_id=task.id)
+
+
+def _grouped(pairs: Iterable[tuple[str, Task]]) -> dict[str, tuple[Task, ...]]:
+    groups: dict[str, list[Task]] = defaultdict(list)
+    for key, task in pairs:
+        groups[key].append(task)
+    return {key: tuple(tasks) for key, tasks in groups.items()}
