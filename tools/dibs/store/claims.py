@@ -1,0 +1,142 @@
+"""A claim: the record of who holds a task, and the arithmetic of its lease. Pure, apart from making tokens.
+
+The fencing token is random, not counted: a counter that starts again after ``.dibs`` is lost would make an old claim
+pass for a new one. Its first part marks the host, so that a task file that came from another machine with a claim in
+it is recognised. (The idea of fencing tokens: Kleppmann, "How to do distributed locking", 2016.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import socket
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+TOKEN = re.compile(r"[a-z][0-9a-z]{3}-[0-9a-z]{11}")
+CLOCK_TOLERANCE_SECONDS = 5.0
+ENDINGS_KEPT = 16
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Owner(_Record):
+    """Who holds a claim. ``alive`` names the server's alive lock; None: no server renews this claim."""
+
+    caller: str
+    client: str = ""
+    host: str = ""
+    pid: int | None = None
+    alive: str | None = None
+
+
+class Claim(_Record):
+    """The content of a claim file.
+
+    ``former`` has the raw header text of each key the claim changed, as the user wrote it (None: there was none), and
+    is None itself where it is not known any more.
+    """
+
+    version: Literal[1] = 1
+    id: str
+    path: str
+    token: str
+    owner: Owner
+    claimed_at: AwareDatetime
+    lease_until: AwareDatetime
+    lease_seconds: float
+    last_call_at: AwareDatetime
+    files: tuple[str, ...] = ()
+    batch: str | None = None
+    former: dict[str, str | None] | None = None
+
+    def renewed(
+        self, now: datetime, *, lease_seconds: float | None = None, last_call_at: datetime | None = None
+    ) -> Claim:
+        seconds = self.lease_seconds if lease_seconds is None else lease_seconds
+        return self.model_copy(
+            update={
+                "lease_seconds": seconds,
+                "lease_until": now + timedelta(seconds=seconds),
+                "last_call_at": last_call_at or now,
+            }
+        )
+
+    def clock_went_back(self, now: datetime) -> bool:
+        """The lease began after now: the clock was set back, and the claim would be honoured far too long."""
+        began = self.lease_until - timedelta(seconds=self.lease_seconds)
+        return began > now + timedelta(seconds=CLOCK_TOLERANCE_SECONDS)
+
+    def lease_passed(self, now: datetime) -> bool:
+        return now >= self.lease_until
+
+    def idle(self, now: datetime, max_idle_seconds: float) -> bool:
+        return now - self.last_call_at >= timedelta(seconds=max_idle_seconds)
+
+
+How = Literal["completed", "blocked", "released", "reaped", "by_hand", "reopened"]
+
+
+class Ending(_Record):
+    """How one claim ended: the verb, its answer (to give again), and the status it left in the task file."""
+
+    claim: Claim
+    how: How
+    at: AwareDatetime
+    left_status: str = ""
+    answer: dict[str, object] | None = None
+
+
+class Endings(_Record):
+    """The last endings of one task, oldest first."""
+
+    version: Literal[1] = 1
+    id: str
+    endings: tuple[Ending, ...] = ()
+
+    def of(self, token: str) -> Ending | None:
+        """How the claim of this token ended; what was before a reopening does not count any more."""
+        for ending in reversed(self.endings):
+            if ending.how == "reopened":
+                return None
+            if ending.claim.token == token:
+                return ending
+        return None
+
+    @property
+    def last(self) -> Ending | None:
+        return self.endings[-1] if self.endings else None
+
+    def with_ending(self, ending: Ending) -> Endings:
+        return self.model_copy(update={"endings": (*self.endings, ending)[-ENDINGS_KEPT:]})
+
+
+def host_name() -> str:
+    return socket.gethostname()
+
+
+def host_mark(host: str) -> str:
+    digest = hashlib.sha256(host.encode("utf-8", "replace")).hexdigest()
+    return "h" + digest[:3]
+
+
+def new_token(host: str) -> str:
+    """A new fencing token: the host's mark and 54 random bits, short enough for an agent to copy."""
+    return f"{host_mark(host)}-{''.join(secrets.choice(ALPHABET) for _ in range(11))}"
+
+
+def is_token(text: str) -> bool:
+    return TOKEN.fullmatch(text) is not None
+
+
+def slug(task_id: str) -> str:
+    """A file name for an id: readable, and unique by its hash. Ids equal but for case are one task."""
+    readable = re.sub(r"[^a-z0-9]+", "-", task_id.casefold()).strip("-")[:40].strip("-")
+    digest = hashlib.sha256(task_id.casefold().encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{readable}-{digest}" if readable else digest

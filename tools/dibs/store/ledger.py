@@ -1,0 +1,223 @@
+"""The ledger: who holds what. Mutex, claim files, alive locks, endings and journal behind one narrow interface.
+
+The embedded ledger is the folder ``<tasks>/.dibs/``. It is made by the first change, never by looking, and losing it in
+mid-work is survived. Every change goes through a :class:`Hold`, which exists only while the mutex is held; looking
+needs none. Claim files are not fsynced: after a power cut a lost claim is only offered again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dibs.store.alive import AliveLock, is_alive, sweep_dead
+from dibs.store.claims import Claim, Ending, Endings, slug
+from dibs.store.errors import SettingsError
+from dibs.store.journal import Fact, append_event
+from dibs.store.mutex import HeldMutex, hold_mutex
+from dibs.store.publish import Signature, publish, publish_new, sweep_leftovers, write_temporary
+from dibs.store.settings import LEDGER_FOLDER
+
+SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
+ENDED_KEPT_SECONDS = 30 * 86_400.0
+
+
+class Ledger:
+    """The embedded ledger of one tasks directory."""
+
+    def __init__(self, tasks_dir: Path) -> None:
+        self.folder = tasks_dir / LEDGER_FOLDER
+        self._read: dict[Path, tuple[Signature, Claim | None]] = {}
+        self._swept = False
+
+    def alive_lock(self, name: str) -> AliveLock:
+        """A server's own alive lock, to be kept under the mutex."""
+        return AliveLock(self.folder / "alive", name)
+
+    # looking: no mutex, nothing is made
+
+    def claims(self) -> list[Claim]:
+        """All claims that can be read. A claim file in disorder is nobody's; see ``damaged``."""
+        return [claim for claim in self._claim_files().values() if claim is not None]
+
+    def damaged(self) -> list[Path]:
+        """Claim files that cannot be read: torn, or of another version."""
+        return [path for path, claim in self._claim_files().items() if claim is None]
+
+    def _claim_files(self) -> dict[Path, Claim | None]:
+        found: dict[Path, Claim | None] = {}
+        try:
+            entries = list(os.scandir(self.folder / "claims"))
+        except (FileNotFoundError, NotADirectoryError):
+            entries = []
+        for entry in entries:
+            if entry.name.endswith(".lock"):
+                self._look(Path(entry.path), found)
+        self._read = {path: self._read[path] for path in found}
+        return found
+
+    def _look(self, path: Path, found: dict[Path, Claim | None]) -> None:
+        try:
+            signature = Signature.of(path.stat())
+            cached = self._read.get(path)
+            if cached is None or cached[0] != signature:
+                self._read[path] = cached = (signature, _parse_claim(path.read_bytes()))
+        except FileNotFoundError:
+            return
+        found[path] = cached[1]
+
+    def claim(self, task_id: str) -> Claim | None:
+        """The claim on a task, as its file says now."""
+        try:
+            return _parse_claim(self._claim_path(task_id).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def endings(self, task_id: str) -> Endings:
+        try:
+            return Endings.model_validate_json(self._ended_path(task_id).read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            return Endings(id=task_id)
+
+    def keep_orphan(self, task_id: str, at: datetime, report: str) -> Path:
+        """Keep a report that could not go into its task file. Needs no mutex; makes the folder."""
+        self._prepare()
+        path = self.folder / "orphans" / f"{slug(task_id)}-{at:%Y%m%dT%H%M%S%f}.md"
+        publish(path, report.encode("utf-8", "replace"), self.folder / "tmp")
+        return path
+
+    def _claim_path(self, task_id: str) -> Path:
+        return self.folder / "claims" / f"{slug(task_id)}.lock"
+
+    def _ended_path(self, task_id: str) -> Path:
+        return self.folder / "ended" / f"{slug(task_id)}.json"
+
+    # changing
+
+    @contextmanager
+    def hold(self, wait_seconds: float) -> Iterator[Hold]:
+        """Hold the mutex.
+
+        Raises:
+            StoreBusy: it did not come free.
+            MutexGone: the folder was taken away meanwhile; start over.
+        """
+        self._prepare()
+        with hold_mutex(self.folder, wait_seconds) as held:
+            self._prepare()  # the folder may have gone between making it and locking in it
+            hold = Hold(self, held)
+            if not self._swept:
+                self._swept = True
+                hold.sweep()
+            yield hold
+
+    def _prepare(self) -> None:
+        """Make the folder and what is in it; git never sees it."""
+        if self.folder.is_symlink():
+            raise SettingsError(
+                f"{self.folder} is a symbolic link; Dibs writes only into a folder of its own. Remove the link",
+                path=str(self.folder),
+            )
+        ignore = self.folder / ".gitignore"
+        if ignore.exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS):
+            return
+        for name in SUBFOLDERS:
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if not ignore.exists():
+            write_temporary(self.folder / "tmp", b"*\n").replace(ignore)
+
+
+class Hold:
+    """The ledger while its mutex is held: the only way to change it. Each write first checks that it still is held."""
+
+    def __init__(self, ledger: Ledger, mutex: HeldMutex) -> None:
+        self._ledger = ledger
+        self._mutex = mutex
+        self.tmp = ledger.folder / "tmp"
+
+    def check(self) -> None:
+        """Raise MutexGone when the mutex was taken away: whatever was not written yet must not be."""
+        self._mutex.check()
+
+    def claims(self) -> list[Claim]:
+        return self._ledger.claims()
+
+    def claim(self, task_id: str) -> Claim | None:
+        return self._ledger.claim(task_id)
+
+    def endings(self, task_id: str) -> Endings:
+        return self._ledger.endings(task_id)
+
+    def create(self, claim: Claim) -> None:
+        """Write a claim file that must not be there yet.
+
+        Raises:
+            FileExistsError: there is one, readable or not.
+        """
+        self.check()
+        publish_new(self._ledger._claim_path(claim.id), _bytes(claim), self.tmp)
+
+    def replace(self, claim: Claim) -> None:
+        self.check()
+        publish(self._ledger._claim_path(claim.id), _bytes(claim), self.tmp)
+
+    def drop(self, claim: Claim) -> None:
+        """Take a claim back as if it had never been."""
+        self.check()
+        self._ledger._claim_path(claim.id).unlink(missing_ok=True)
+
+    def end(self, ending: Ending) -> None:
+        """Record how a claim ended, then remove its claim file. Done twice it is done once."""
+        self.check()
+        task_id = ending.claim.id
+        endings = self.endings(task_id)
+        if endings.last is None or endings.last.claim.token != ending.claim.token or endings.last.how != ending.how:
+            content = endings.with_ending(ending).model_dump_json().encode("utf-8", "replace")
+            publish(self._ledger._ended_path(task_id), content, self.tmp)
+        present = self.claim(task_id)
+        if present is not None and present.token == ending.claim.token:
+            self._ledger._claim_path(task_id).unlink(missing_ok=True)
+
+    def note(self, at: datetime, event: str, **facts: Fact) -> None:
+        append_event(self._ledger.folder / "journal", at, event, **facts)
+
+    def set_aside_damaged(self) -> list[Path]:
+        """Move claim files that cannot be read to ``orphans/``: they hold nothing, and a new claim needs the place."""
+        moved = []
+        for path in self._ledger.damaged():
+            self.check()
+            target = self._ledger.folder / "orphans" / f"{path.name}-{time.time_ns()}"
+            path.replace(target)
+            moved.append(target)
+        return moved
+
+    def is_alive(self, claim: Claim) -> bool:
+        """Whether a server lives that renews this claim."""
+        name = claim.owner.alive
+        return name is not None and is_alive(self._ledger.folder / "alive", name)
+
+    def sweep(self) -> None:
+        """Remove what nobody can want any more: leftovers, locks of dead servers, endings of long ago."""
+        sweep_leftovers(self.tmp)
+        sweep_dead(self._ledger.folder / "alive")
+        limit = time.time() - ENDED_KEPT_SECONDS
+        for entry in os.scandir(self._ledger.folder / "ended"):
+            if entry.stat(follow_symlinks=False).st_mtime < limit:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _parse_claim(content: bytes) -> Claim | None:
+    try:
+        return Claim.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _bytes(claim: Claim) -> bytes:
+    return claim.model_dump_json().encode("utf-8", "replace")
