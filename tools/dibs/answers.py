@@ -1,0 +1,144 @@
+"""The shapes of requests and results that several tools share. All keys of a result are always present."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from dibs.session import Session
+from dibs.store.claims import Claim
+from dibs.store.index import StoredTask
+from dibs.store.readiness import WaitingKind, obstacles
+from dibs.store.snapshot import Snapshot
+from dibs.store.task import Task
+
+LONG_TEXT = 20_000
+SHORT_TEXT = 500
+
+
+def _listed(given: object) -> object:
+    """A list, where a client sent one text: JSON as some clients do, else one item a comma."""
+    if given is None:
+        return []
+    if not isinstance(given, str):
+        return given
+    if given.lstrip().startswith("["):
+        try:
+            return json.loads(given)
+        except ValueError:
+            return [given]
+    return [part.strip() for part in given.split(",") if part.strip()]
+
+
+Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(_listed), Field(max_length=500)]
+Id = Annotated[str, Field(min_length=1, max_length=128, description="Task id.")]
+Token = Annotated[str, Field(max_length=64, description="From your claim.")]
+
+
+class Request(BaseModel):
+    """Arguments of a tool: flat, plain types, a real default for what may be left out; null counts as left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Result(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    warnings: list[str] = []
+
+
+class TaskView(BaseModel):
+    """A task as results show it. ``path`` is absolute, so that an agent finds it from any working directory."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    title: str
+    status: str
+    project: str
+    type: str
+    priority: int
+    complexity: str
+    tags: list[str]
+    due: str
+    path: str
+    files: list[str]
+    depends_on: list[str]
+    attempts: int
+    body: str
+    body_truncated: bool
+
+
+class WaitingOn(BaseModel):
+    """How many tasks wait, by the first thing in their way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dependencies: int = 0
+    files: int = 0
+    reserved: int = 0
+    human: int = 0
+    inbox: int = 0
+    on_hold: int = 0
+    other: int = 0
+
+
+class EndResult(Result):
+    """What completing, blocking or releasing did."""
+
+    task: TaskView
+    newly_ready: list[str]
+    message: str
+
+
+def view(session: Session, stored: StoredTask, offset: int = 0) -> TaskView:
+    task, body = stored.task, stored.file.body.strip("\r\n")
+    limit = session.store.settings.body_characters
+    return TaskView(
+        id=task.id,
+        title=task.title,
+        status=task.status,
+        project=task.project,
+        type=task.type,
+        priority=task.priority,
+        complexity=task.complexity,
+        tags=list(task.tags),
+        due=task.due,
+        path=str(session.store.tasks_dir / task.path),
+        files=list(task.files),
+        depends_on=list(task.depends_on),
+        attempts=task.attempts,
+        body=body[offset : offset + limit],
+        body_truncated=len(body) > offset + limit,
+    )
+
+
+def count_waiting(kinds: list[WaitingKind]) -> WaitingOn:
+    counts: dict[str, int] = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+    return WaitingOn(**counts)
+
+
+def newly_ready(session: Session, before: Snapshot, ended: Task, held: set[str]) -> list[str]:
+    """The tasks that became ready because ``ended`` was: its dependents, and its parent."""
+    settings = session.store.settings
+    after = session.store.index.snapshot()
+
+    def ready(key: str, tasks: Snapshot) -> bool:
+        task = tasks.tasks.get(key)
+        return task is not None and next(obstacles(task, tasks, settings, caller=None, held=held), None) is None
+
+    near = {task.key for task in after.dependents.get(ended.key, ())}
+    near |= {ended.parent.casefold()} if ended.parent else set()
+    return [after.tasks[key].id for key in sorted(near) if ready(key, after) and not ready(key, before)]
+
+
+def as_answer(result: Result) -> dict[str, Any]:
+    return result.model_dump(mode="json")
+
+
+def held_keys(claims: list[Claim]) -> set[str]:
+    return {claim.id.casefold() for claim in claims}

@@ -1,0 +1,78 @@
+"""Arguments as a client sends them: their schema, and what to say of wrong ones. Every door uses this one reading."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from dibs.answers import Request
+from dibs.registry import Tool
+from dibs.store.errors import InvalidArguments
+
+ADDED_BY_CLIENTS = frozenset({"wait_for_previous"})
+DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
+MISSPELT = 0.75
+
+
+def input_schema(tool: Tool) -> dict[str, Any]:
+    """The tool's arguments as one flat JSON Schema object that every client takes: no $ref, anyOf, const or title."""
+    schema = tool.request.model_json_schema()
+    names = tool.arguments(shell=False)
+    properties = {name: _flat(prop) for name, prop in schema["properties"].items() if name in names}
+    required = [name for name in schema.get("required", []) if name in names]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _flat(prop: dict[str, Any]) -> dict[str, Any]:
+    """One property: a choice that may also be empty becomes one enum, bounds on texts are the server's business."""
+    if "anyOf" in prop:
+        words = [word for part in prop["anyOf"] for word in part.get("enum", ()) if word]
+        prop = {**{k: v for k, v in prop.items() if k != "anyOf"}, "type": "string", "enum": words}
+    dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength"}
+    flat = {key: value for key, value in prop.items() if key not in dropped}
+    if isinstance(flat.get("items"), dict):
+        flat["items"] = {"type": flat["items"]["type"]}
+    if flat.get("default") in ("", [], 0, False):
+        del flat["default"]
+    return flat
+
+
+def read_arguments(tool: Tool, given: Mapping[str, Any]) -> tuple[Request, list[str]]:
+    """The request, and a warning for each argument that is none of ours.
+
+    Clients add arguments of their own, so a foreign name never breaks a call; one that looks like a misspelt name of
+    ours does, because ignoring it would pass for success.
+
+    Raises:
+        InvalidArguments: a wrong value, a missing argument, or a misspelt name; each is named.
+    """
+    known = tool.arguments(shell=False)
+    foreign = [name for name in given if name not in known]
+    for name in foreign:
+        near = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=MISSPELT)
+        if near and name not in ADDED_BY_CLIENTS and near[0] not in given:
+            raise InvalidArguments(
+                f"{tool.name} has no argument {name!r}, did you mean {near[0]!r}? Nothing was changed; call again",
+                arguments=list(known),
+            )
+    values = {name: value for name, value in given.items() if name in known and value is not None}
+    warnings = [f"argument {name!r} is not known and was ignored" for name in foreign if name not in ADDED_BY_CLIENTS]
+    return validate(tool, values, foreign), warnings
+
+
+def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = ()) -> Request:
+    try:
+        return tool.request.model_validate(values)
+    except ValidationError as exc:
+        wrong = exc.errors(include_url=False, include_context=False)
+        told = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {_told(dict(error))}" for error in wrong)
+        unknown = f"; not known: {', '.join(map(repr, foreign))}" if foreign else ""
+        raise InvalidArguments(f"{tool.name}: {told}{unknown}. Nothing was changed; mend that and call again") from exc
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"])
+    return f"{message}, not {error['input']!r:.80}" if error["type"] != "missing" else "this argument is required"

@@ -1,0 +1,336 @@
+"""claim_next_task: the product. Exactly one caller gets a task."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, count_waiting, held_keys, view
+from dibs.reconcile import reap_due, reconcile
+from dibs.reports import stamp
+from dibs.session import Call, Session
+from dibs.store.claims import Claim
+from dibs.store.errors import InvalidArguments, MalformedTask, NotReady, TaskNotFound
+from dibs.store.index import Row, StoredTask
+from dibs.store.ledger import Hold
+from dibs.store.readiness import obstacles
+from dibs.store.snapshot import Snapshot
+from dibs.store.task import ENDED, Complexity, Task
+from dibs.store.task_store import FileChanged
+from dibs.taking import roll_back, take, take_up
+
+CANDIDATES_A_HOLD = 32
+TRIES_A_FILE = 3
+MAX_WAIT_SECONDS = 50
+PAUSE_SECONDS = 0.5
+
+
+class ClaimRequest(Request):
+    caller: Annotated[str, Field(max_length=200, description="A short name of your own.")] = ""
+    project: Annotated[str, Field(max_length=200)] = ""
+    complexity: Complexity | Literal[""] = ""
+    type: Annotated[str, Field(max_length=100)] = ""
+    tags: Annotated[Texts, Field(description="Has all of these.")] = []
+    skip_tags: Annotated[Texts, Field(description="Has none of these.")] = []
+    parent: Annotated[str, Field(max_length=128, description="Only below this task.")] = ""
+    id: Annotated[str, Field(max_length=128, description="Only this task.")] = ""
+    resume: Annotated[bool, Field(description="Take up your own interrupted claim.")] = False
+    wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS, description="Wait for work, at most 50.")] = 0
+    lease: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=31_536_000,
+            description="Lease in seconds; 0: as the settings say.",
+            json_schema_extra={"shell_only": True},
+        ),
+    ] = 0
+
+
+class ClaimResult(Result):
+    status: Literal["claimed", "empty"]
+    task: TaskView | None
+    claim_token: str | None
+    lease_until: str | None
+    message: str
+    waiting_on: WaitingOn
+    also_held: list[str]
+    retry_after_seconds: float | None
+
+
+@dataclass
+class _Attempt:
+    """One call's attempt to claim, over all its tries."""
+
+    session: Session
+    request: ClaimRequest
+    caller: str
+    call: Call
+    warnings: dict[str, str] = field(default_factory=dict)
+    disturbed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lease_seconds(self) -> float:
+        return self.session.lease_seconds(self.request.lease)
+
+
+def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> ClaimResult:
+    """Take the next ready task; it is yours alone until you end it. Keep claim_token for ending it. Status "empty":
+    nothing is ready for you; stop and report, do not poll."""
+    caller = session.caller(request.caller)
+    session.called(caller)
+    attempt = _Attempt(session, request, caller, call)
+    started = time.monotonic()
+    session.store.refresh()
+    taken = session.store.change(lambda hold: _claim(attempt, hold))
+    if taken is None:
+        # the index may be older than this call: look once more before saying that there is nothing
+        session.store.refresh(after=started)
+        taken = session.store.change(lambda hold: _claim(attempt, hold))
+    if taken is None:
+        return _empty(attempt)
+    claim, result = taken
+    call.finish(lambda: roll_back(session, claim))
+    return result
+
+
+def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_seconds: float) -> float | None:
+    """How long to sleep before asking again for a caller who waits; None: answer now."""
+    if result.status == "claimed" or waited_seconds >= request.wait_seconds:
+        return None
+    return min(PAUSE_SECONDS, request.wait_seconds - waited_seconds)
+
+
+def _claim(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult] | None:
+    """Under the mutex: take back what is due, then take the best task that is ready on the bytes of its file."""
+    session, request = attempt.session, attempt.request
+    attempt.call.check()
+    reap_due(session.store, hold, session.store.index.snapshot())
+    if request.resume and (found := _resumable(attempt, hold)) is not None:
+        claim, stored = take_up(session, hold, *found, attempt.caller, attempt.lease_seconds)
+        return claim, _claimed(attempt, hold, claim, stored, "Resumed")
+    if request.id:
+        return _claim_this(attempt, hold)
+    for _ in range(CANDIDATES_A_HOLD):
+        task = next(_candidates(attempt, hold), None)
+        if task is None:
+            return None
+        if (taken := _try_candidate(attempt, hold, task)) is not None:
+            return taken
+    raise FileChanged(str(session.store.tasks_dir))
+
+
+def _candidates(attempt: _Attempt, hold: Hold) -> Iterator[Task]:
+    """The ready tasks the caller asked for, best first, as the index has them."""
+    store = attempt.session.store
+    snapshot, settings, held = store.index.snapshot(), store.settings, held_keys(hold.claims())
+    wanted = (task for task in _wanted(attempt.request, snapshot) if task.status == "active")
+    for task in sorted(wanted, key=Task.sort_key):
+        if task.path in attempt.warnings:
+            continue
+        if next(obstacles(task, snapshot, settings, caller=attempt.caller, held=held), None) is None:
+            yield task
+
+
+def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
+    tags, skip = {t.casefold() for t in request.tags}, {t.casefold() for t in request.skip_tags}
+    for task in snapshot.tasks.values():
+        has = {tag.casefold() for tag in task.tags}
+        if (
+            (not request.project or task.project.casefold() == request.project.casefold())
+            and (not request.complexity or task.complexity == request.complexity)
+            and (not request.type or task.type == request.type.casefold())
+            and (not request.parent or any(a.key == request.parent.casefold() for a in snapshot.ancestors(task)))
+            and tags <= has
+            and not (skip & has)
+        ):
+            yield task
+
+
+def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> tuple[Claim, ClaimResult] | None:
+    """Take what the index proposed, if the files agree. None: they do not, or cannot be written; look at the next."""
+    session, index = attempt.session, attempt.session.store.index
+    try:
+        if _relatives_changed(attempt, task):
+            return None
+        stored = session.store.read(task.path)
+        if stored is None or stored.task != task:
+            return None
+        claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
+        return claim, _claimed(attempt, hold, claim, taken, "Claimed")
+    except MalformedTask as error:
+        row = index.row(task.path)
+        if row is not None:
+            index.put(task.path, Row(row.signature, error, row.racy))
+        attempt.warnings[task.path] = f"passed over {task.id}: {error.message}"
+    except PermissionError as exc:
+        attempt.warnings[task.path] = f"passed over {task.id}: {exc.filename2 or exc.filename} cannot be written"
+    except FileChanged:
+        attempt.disturbed[task.path] += 1
+        if attempt.disturbed[task.path] < TRIES_A_FILE:
+            raise
+        attempt.warnings[task.path] = f"passed over {task.id}: somebody is writing {task.path} just now"
+    return None
+
+
+def _relatives_changed(attempt: _Attempt, task: Task) -> bool:
+    """Look again at the files the decision rests on besides the task's own: dependencies, ancestors, children."""
+    index, snapshot = attempt.session.store.index, attempt.session.store.index.snapshot()
+    near = [snapshot.tasks[key] for dep in task.depends_on if (key := dep.casefold()) in snapshot.tasks]
+    near += [*snapshot.ancestors(task), *snapshot.children.get(task.key, ())]
+    return sum(index.look_again(other.path) for other in near) > 0
+
+
+def _claim_this(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult]:
+    """Claim the one task that was asked for.
+
+    Raises:
+        TaskNotFound, MalformedTask
+        NotReady: with everything that stands in its way, and who holds it.
+    """
+    session, store = attempt.session, attempt.session.store
+    stored = store.find(attempt.request.id)
+    _relatives_changed(attempt, stored.task)
+    claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
+    held = held_keys(hold.claims())
+    in_the_way = list(obstacles(stored.task, store.refresh(), store.settings, caller=attempt.caller, held=held))
+    if not in_the_way:
+        taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
+        return taken, _claimed(attempt, hold, taken, stored, "Claimed")
+    owner = claim.owner.caller if claim is not None else ""
+    why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least" if claim else ""
+    raise NotReady(
+        f"{stored.task.id} cannot be claimed: {why or '; '.join(o.text for o in in_the_way)}. "
+        "Claim another one, or report this and stop",
+        task_id=stored.task.id,
+        owner=owner,
+    )
+
+
+def _resumable(attempt: _Attempt, hold: Hold) -> tuple[StoredTask, Claim] | None:
+    """The claim to take up again: this caller's whose server is gone, or one of this process no call has named since.
+
+    Raises:
+        InvalidArguments: there are several; the message lists them.
+    """
+    session = attempt.session
+    mine = [
+        claim
+        for claim in hold.claims()
+        if claim.owner.caller.casefold() == attempt.caller.casefold()
+        and attempt.request.id.strip().casefold() in ("", claim.id.casefold())
+        and (session.is_unnamed(claim) if session.is_ours(claim) else not hold.is_alive(claim))
+    ]
+    found = [pair for claim in mine if (pair := _still_held(attempt, hold, claim)) is not None]
+    if len(found) > 1:
+        ids = ", ".join(sorted(claim.id for _, claim in found))
+        raise InvalidArguments(
+            f"{attempt.caller} has {len(found)} interrupted claims: {ids}. Call again with resume and the id of one"
+        )
+    return found[0] if found else None
+
+
+def _still_held(attempt: _Attempt, hold: Hold, claim: Claim) -> tuple[StoredTask, Claim] | None:
+    try:
+        stored = attempt.session.store.find_claimed(claim)
+    except (TaskNotFound, MalformedTask):
+        return None
+    standing = reconcile(attempt.session.store, hold, stored, claim)
+    return (stored, standing) if standing is not None else None
+
+
+def _claimed(attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, verb: str) -> ClaimResult:
+    session, task = attempt.session, stored.task
+    attempt.warnings.update(_warnings(hold, task, session))
+    until = stamp(claim.lease_until)
+    kept = "renewed by itself while this session lives" if session.alive_name else "renew it with `dibs renew`"
+    return ClaimResult(
+        status="claimed",
+        task=view(session, stored),
+        claim_token=claim.token,
+        lease_until=until,
+        message=(
+            f"{verb} {task.id} for {attempt.caller} until {until} ({kept}). Do the work, then complete_task with this "
+            "id, the claim_token and a summary; if you cannot, block_task with a reason"
+        ),
+        waiting_on=WaitingOn(),
+        also_held=sorted(c.id for c in session.held() if c.token != claim.token and c.owner.caller == attempt.caller),
+        retry_after_seconds=None,
+        warnings=list(attempt.warnings.values()),
+    )
+
+
+def _warnings(hold: Hold, task: Task, session: Session) -> dict[str, str]:
+    found: dict[str, str] = {}
+    last = hold.endings(task.id).last
+    if last is not None and last.how == "completed":
+        found["completed"] = (
+            f"{task.id} was completed by {last.claim.owner.caller} at {stamp(last.at)}, but its file is active again "
+            "(a git checkout?); see whether the work is there before you do it again"
+        )
+    soft = [dep for dep in task.soft_depends_on if not _is_done(dep, session)]
+    if soft:
+        found["soft"] = f"not done yet, and good to know about: {', '.join(soft)}"
+    return found
+
+
+def _is_done(task_id: str, session: Session) -> bool:
+    task = session.store.index.snapshot().tasks.get(task_id.casefold())
+    return task is not None and task.status == "done"
+
+
+def _empty(attempt: _Attempt) -> ClaimResult:
+    """Say why there is nothing, and that polling will not change it."""
+    store, request = attempt.session.store, attempt.request
+    snapshot, claims, now = store.index.snapshot(), store.ledger.claims(), store.now()
+    wanted = [task for task in _wanted(request, snapshot) if task.status not in ENDED]
+    held = held_keys(claims)
+    waiting = [task for task in wanted if task.status != "in_progress" and task.key not in held]
+    first = [
+        next(obstacles(task, snapshot, store.settings, caller=attempt.caller, held=held), None) for task in waiting
+    ]
+    counts = count_waiting([obstacle.kind for obstacle in first if obstacle is not None])
+    free_at = [claim.lease_until for claim in claims if any(task.key == claim.id.casefold() for task in wanted)]
+    return ClaimResult(
+        status="empty",
+        task=None,
+        claim_token=None,
+        lease_until=None,
+        message=_why_empty(attempt, counts, len(wanted) - len(waiting)),
+        waiting_on=counts,
+        also_held=sorted(c.id for c in attempt.session.held() if c.owner.caller == attempt.caller),
+        retry_after_seconds=_seconds_until(min(free_at), now) if free_at else None,
+        warnings=list(attempt.warnings.values()),
+    )
+
+
+def _seconds_until(moment: datetime, now: datetime) -> float:
+    return max(1.0, round((moment - now).total_seconds(), 1))
+
+
+def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int) -> str:
+    request = attempt.request
+    words = {
+        "dependencies": "wait for other tasks",
+        "files": "wait for files",
+        "reserved": "are reserved for others",
+        "human": "wait for a person",
+        "inbox": "are in the inbox",
+        "on_hold": "are on hold",
+        "other": "are containers or have open children",
+    }
+    parts = [f"{in_progress} in progress"] if in_progress else []
+    parts += [f"{count} {words[kind]}" for kind, count in counts.model_dump().items() if count]
+    asked = {name: getattr(request, name) for name in ("project", "complexity", "type", "tags", "skip_tags", "parent")}
+    filters = ", ".join(f"{name}={value}" for name, value in asked.items() if value)
+    where = f" with {filters}" if filters else ""
+    return (
+        f"Nothing is ready for {attempt.caller}{where}: {', '.join(parts) or 'no open task is left'}. "
+        "Report that the queue is empty and stop; do not poll"
+    )

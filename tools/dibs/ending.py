@@ -1,0 +1,99 @@
+"""What completing, blocking and releasing have in common: the fence, the order of the steps, and no report lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dibs.answers import EndResult, as_answer, held_keys, newly_ready, view
+from dibs.fence import Admitted, admit
+from dibs.reconcile import end_claim
+from dibs.session import Session
+from dibs.store.claims import Claim, Ending, How
+from dibs.store.errors import ClaimLost, DibsError, MalformedTask, TaskChanged, TaskNotFound
+from dibs.store.index import StoredTask
+from dibs.store.ledger import Hold
+from dibs.store.steps import reached
+from dibs.store.task_file import TaskFile
+
+
+@dataclass(frozen=True)
+class EndCall:
+    """A call that ends a claim: which, how, with what to write, and what to tell about it.
+
+    ``edit`` gives the new file from the old one and the claim; it may refuse by raising. ``report`` is what must not be
+    lost when the file cannot take it.
+    """
+
+    session: Session
+    task_id: str
+    token: str
+    how: How
+    edit: Callable[[Admitted], TaskFile]
+    message: Callable[[StoredTask, Claim | None], str]
+    report: str = ""
+    warnings: Callable[[StoredTask, Claim | None], list[str]] = lambda stored, claim: []
+
+
+def end(call: EndCall) -> EndResult:
+    """End a claim: task file, journal, claim file, in this order.
+
+    Raises:
+        TaskNotFound, MalformedTask, TaskChanged, ClaimLost, NotClaimed, TokenRequired: the report, if there is one, is
+            kept in ``.dibs/orphans/`` where the work may be done already; the message says where.
+    """
+    call.session.named(call.task_id, call.token)
+    try:
+        return call.session.store.change(lambda hold: _end(call, hold))
+    except (ClaimLost, MalformedTask, TaskChanged, TaskNotFound) as error:
+        if call.token and call.report:
+            _keep_report(call, error)
+        raise
+
+
+def _end(call: EndCall, hold: Hold) -> EndResult:
+    store = call.session.store
+    admitted = admit(call.session, hold, call.task_id, call.token, call.how)
+    if isinstance(admitted, Ending):
+        return _again(call, admitted)
+    stored, claim = admitted.stored, admitted.claim
+    before = store.refresh()
+    try:
+        file = call.edit(admitted)
+    except MalformedTask as error:
+        raise error.at(stored.task.path, task_id=stored.task.id) from None
+    written = store.write(hold, stored, file)
+    reached("end.task_file")
+    held = held_keys(hold.claims()) - {stored.task.key}
+    result = EndResult(
+        task=view(call.session, written),
+        newly_ready=newly_ready(call.session, before, written.task, held),
+        message=call.message(written, claim),
+        warnings=call.warnings(written, claim),
+    )
+    if claim is not None:
+        end_claim(store, hold, claim, call.how, written.task.status, as_answer(result))
+        call.session.let_go(claim.id)
+    else:
+        hold.note(store.now(), call.how, id=stored.task.id, status=written.task.status, caller=call.session.client)
+    return result
+
+
+def _again(call: EndCall, past: Ending) -> EndResult:
+    """The same token after the same ending: the same answer. A crash may have cost the answer, never the ending."""
+    if past.answer is not None:
+        return EndResult.model_validate(past.answer)
+    stored = call.session.store.find(past.claim.id)
+    return EndResult(
+        task=view(call.session, stored), newly_ready=[], message=call.message(stored, past.claim), warnings=[]
+    )
+
+
+def _keep_report(call: EndCall, error: DibsError) -> None:
+    try:
+        path = call.session.store.ledger.keep_orphan(call.task_id, call.session.store.now(), call.report)
+    except (OSError, DibsError):
+        return
+    error.message = f"{error.message}. Your report was kept in {path}"
+    error.args = (error.message,)
+    error.facts = {**error.facts, "report": str(path)}

@@ -1,0 +1,137 @@
+"""The fence: who may end, release or renew a claim.
+
+A token speaks for one claim of one task. Without one, a call can only mean the single claim of the process it came
+from. Nothing an agent can pass lifts the fence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dibs.reconcile import reconcile
+from dibs.reports import stamp
+from dibs.session import Session
+from dibs.store.claims import Claim, Ending, How
+from dibs.store.errors import ClaimLost, MalformedTask, NotClaimed, TaskNotFound, TokenRequired
+from dibs.store.index import StoredTask
+from dibs.store.ledger import Hold
+from dibs.store.task import ENDED
+
+WORDS: dict[How, str] = {
+    "completed": "was completed",
+    "blocked": "was blocked",
+    "released": "was given back",
+    "reaped": "was put back when its lease had passed",
+    "by_hand": "was ended by hand",
+    "reopened": "was reopened",
+}
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A call that may act: on this task, for this claim. ``claim`` None: nobody held it, and a person acts.
+
+    ``late``: the claim was over already, but nobody has claimed the task since.
+    """
+
+    stored: StoredTask
+    claim: Claim | None
+    late: bool = False
+
+
+def admit(session: Session, hold: Hold, task_id: str, token: str, how: How) -> Admitted | Ending:
+    """Decide about a call that ends a claim as ``how``; an Ending: it did so before, give the same answer again.
+
+    Raises:
+        TaskNotFound, MalformedTask, ClaimLost, NotClaimed, TokenRequired
+    """
+    token = token.strip()
+    past = hold.endings(task_id).of(token) if token else None
+    if past is not None and past.how == how and past.answer is not None:
+        return past
+    stored, claim = locate(session, hold, task_id, token)
+    if token:
+        return _with_token(hold, stored, claim, token, how)
+    if claim is None and session.person:
+        return Admitted(stored, None)
+    if claim is None:
+        raise NotClaimed(_nobody(stored), task_id=stored.task.id)
+    if not session.may_speak_without_token(claim):
+        raise TokenRequired(
+            f"{claim.id} is held by {claim.owner.caller or 'somebody'}; give the claim_token you got when you claimed "
+            "it. If you did not claim it, leave it alone",
+            task_id=claim.id,
+            owner=claim.owner.caller,
+        )
+    return Admitted(stored, claim)
+
+
+def require_open(admitted: Admitted) -> None:
+    """Refuse to end by hand what has ended already: that would only write a second report."""
+    task = admitted.stored.task
+    if admitted.claim is None and task.status in ENDED:
+        raise NotClaimed(
+            f"{task.id} is {task.status} already; nothing was changed. `dibs reopen {task.id}` sets it to active",
+            task_id=task.id,
+        )
+
+
+def locate(session: Session, hold: Hold, task_id: str, token: str = "") -> tuple[StoredTask, Claim | None]:
+    """The task of an id and the claim that holds it, both records made to agree.
+
+    A claimed task is found by its claim, wherever its file is now.
+
+    Raises:
+        TaskNotFound, MalformedTask
+    """
+    store = session.store
+    claim = hold.claim(task_id)
+    stored = store.find_claimed(claim) if claim is not None else _find(session, task_id, token)
+    claim = claim or hold.claim(stored.task.id)
+    standing = reconcile(store, hold, stored, claim)
+    fresh = store.read(stored.task.path)
+    return fresh or stored, standing
+
+
+def _find(session: Session, task_id: str, token: str) -> StoredTask:
+    try:
+        return session.store.find(task_id)
+    except (TaskNotFound, MalformedTask):
+        for task in session.store.index.snapshot().tasks.values():
+            if token and task.token == token and (stored := session.store.read(task.path)) is not None:
+                return stored
+        raise
+
+
+def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How) -> Admitted | Ending:
+    if claim is not None and claim.token == token:
+        return Admitted(stored, claim)
+    endings = hold.endings(stored.task.id)
+    past = endings.of(token)
+    if past is not None and past.how == how:
+        return past
+    if claim is not None:
+        raise ClaimLost(
+            f"{claim.id} is now held by {claim.owner.caller or 'somebody else'} since {stamp(claim.claimed_at)}; "
+            "your claim on it is over. Stop work on it at once and change nothing more for it",
+            task_id=claim.id,
+            owner=claim.owner.caller,
+        )
+    task = stored.task
+    unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
+    if past is not None and past.how in ("reaped", "by_hand") and unclaimed_since and task.status == past.left_status:
+        return Admitted(stored, past.claim, late=True)
+    what = f"your claim on it {WORDS[past.how]} at {stamp(past.at)}" if past else "this claim_token is not known here"
+    raise ClaimLost(
+        f"{task.id} is {task.status} and nobody holds it; {what}. Stop work on it; "
+        "if it is still to be done, claim it again by its id",
+        task_id=task.id,
+        owner="",
+    )
+
+
+def _nobody(stored: StoredTask) -> str:
+    task = stored.task
+    if task.status == "in_progress":
+        return f"{task.id} is in progress, but not by a claim of this directory: it is a person's work. Leave it alone"
+    return f"nobody holds {task.id} (it is {task.status}); claim it first: claim_next_task with id={task.id}"

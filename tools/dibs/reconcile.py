@@ -1,0 +1,128 @@
+"""Making the two records of a claim agree, and taking back claims whose holder is gone.
+
+What each pair of records means is said by the truth table (``store/truth.py``); here it is acted on, under the mutex.
+"""
+
+from __future__ import annotations
+
+from dibs import reports
+from dibs.store.claims import Claim, Ending, How, Owner
+from dibs.store.errors import MalformedTask, TaskNotFound
+from dibs.store.index import StoredTask
+from dibs.store.ledger import Hold
+from dibs.store.snapshot import Snapshot
+from dibs.store.steps import reached
+from dibs.store.task import Task
+from dibs.store.task_file import edit_header
+from dibs.store.task_store import FileChanged, TaskStore
+from dibs.store.truth import Standing, judge
+
+HOW_OF_STATUS: dict[str, How] = {"done": "completed", "blocked": "blocked", "active": "released"}
+
+
+def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | None) -> Claim | None:
+    """Make the task file and the claim file agree; returns the claim that holds the task, None when nobody's does."""
+    standing = judge(stored.task, claim, store.host)
+    if standing is Standing.LOST_RECORD:
+        return _plant(store, hold, stored.task)
+    if standing is Standing.ENDED_BY_HAND and claim is not None:
+        _finish_record(store, hold, stored, claim)
+        return None
+    if claim is not None and claim.clock_went_back(store.now()):
+        claim = claim.renewed(store.now(), last_call_at=store.now())
+        hold.replace(claim)
+    return claim
+
+
+def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
+    """A claim file for the token in the task file: its server takes it up at its next renewal, else it is reaped."""
+    now = store.now()
+    claim = Claim(
+        id=task.id,
+        path=task.path,
+        token=task.token,
+        owner=Owner(caller=task.assignees[0] if task.assignees else "", host=store.host),
+        claimed_at=now,
+        lease_until=now,
+        lease_seconds=store.settings.claims.lease_seconds,
+        last_call_at=now,
+        files=task.files,
+    ).renewed(now)
+    hold.create(claim)
+    hold.note(now, "planted", id=task.id, token=task.token)
+    return claim
+
+
+def _finish_record(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim) -> None:
+    """The task was ended while claimed: by us, if the token is out of the file already; else by a person's hand."""
+    by_hand = stored.task.token == claim.token
+    if by_hand:
+        stored = store.write(hold, stored, edit_header(stored.file, reports.former_changes(claim, "claim")))
+    how: How = "by_hand" if by_hand else HOW_OF_STATUS.get(stored.task.status, "by_hand")
+    end_claim(store, hold, claim, how, stored.task.status)
+
+
+def end_claim(
+    store: TaskStore, hold: Hold, claim: Claim, how: How, status: str, answer: dict[str, object] | None = None
+) -> None:
+    """The last two steps of every ending: journal, then the claim file moves to the endings."""
+    now = store.now()
+    hold.note(now, how, id=claim.id, token=claim.token, caller=claim.owner.caller, status=status)
+    reached("end.journal")
+    hold.end(Ending(claim=claim, how=how, at=now, left_status=status, answer=answer))
+    reached("end.claim_file")
+
+
+def reap_due(store: TaskStore, hold: Hold, snapshot: Snapshot) -> list[Claim]:
+    """Take back every claim that is due, and settle what was ended by hand or lost its record. Returns the reaped."""
+    hold.set_aside_damaged()
+    claims = {claim.id.casefold(): claim for claim in hold.claims()}
+    for task in snapshot.tasks.values():
+        if task.status == "in_progress" and task.key not in claims:
+            _settle_lost(store, hold, task)
+    return [claim for claim in claims.values() if _settle(store, hold, claim, snapshot)]
+
+
+def _settle_lost(store: TaskStore, hold: Hold, task: Task) -> None:
+    if judge(task, None, store.host) is not Standing.LOST_RECORD:
+        return
+    try:
+        stored = store.read(task.path)
+    except MalformedTask:
+        return
+    if stored is not None and hold.claim(stored.task.id) is None:
+        reconcile(store, hold, stored, None)
+
+
+def _settle(store: TaskStore, hold: Hold, claim: Claim, snapshot: Snapshot) -> bool:
+    """True: the claim was reaped. A file that cannot be read or written just now is left to the next call."""
+    now = store.now()
+    task = snapshot.tasks.get(claim.id.casefold())
+    ended = task is not None and task.status not in ("active", "in_progress")
+    passed = claim.lease_passed(now)
+    if not (ended or passed or claim.clock_went_back(now)):
+        return False
+    idle = claim.idle(now, store.settings.claims.max_idle_seconds)
+    due = passed and (idle or not hold.is_alive(claim))
+    try:
+        stored = store.find_claimed(claim)
+        if reconcile(store, hold, stored, claim) is None or not due:
+            return False
+        return reap(store, hold, stored, claim)
+    except TaskNotFound:
+        if due:
+            end_claim(store, hold, claim, "by_hand", "deleted")
+        return False
+    except (FileChanged, MalformedTask):
+        return False
+
+
+def reap(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim) -> bool:
+    """Put the task back exactly as it was, one attempt more. A task file that never said it was claimed stays as is."""
+    if stored.task.status == "in_progress":
+        limit = store.settings.claims.max_attempts
+        file = reports.reaped(stored.file, claim, store.now(), stored.task.attempts + 1, limit)
+        stored = store.write(hold, stored, file)
+        reached("reap.task_file")
+    end_claim(store, hold, claim, "reaped", stored.task.status)
+    return True

@@ -1,0 +1,77 @@
+"""The one table of tools. Every door is derived from it: MCP registration, CLI subcommands, reference docs, tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dibs.add_task import AddRequest, AddResult, add_task
+from dibs.answers import EndResult, Request, Result
+from dibs.block_task import BlockRequest, block_task
+from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
+from dibs.complete_task import CompleteRequest, complete_task
+from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
+from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
+from dibs.get_task import GetRequest, GetResult, get_task
+from dibs.list_tasks import ListRequest, ListResult, list_tasks
+from dibs.release_task import ReleaseRequest, release_task
+from dibs.renew_task import RenewRequest, RenewResult, renew_task
+from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
+
+Profile = Literal["worker", "coordinator", "shell"]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool: its name, its subcommand, the verb with its request and result, and what clients are told of it.
+
+    ``run`` takes (Session, request, Call); its docstring is the description. ``profile``: ``worker`` tools are offered
+    to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The hints are MCP's.
+    """
+
+    name: str
+    command: str
+    run: Callable[..., Result]
+    request: type[Request]
+    result: type[Result]
+    title: str
+    profile: Profile = "worker"
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+
+    @property
+    def description(self) -> str:
+        return " ".join((self.run.__doc__ or "").split())
+
+    def arguments(self, *, shell: bool) -> dict[str, Any]:
+        """The request's fields by name; without those only a person at a shell has."""
+        return {name: field for name, field in self.request.model_fields.items() if shell or not _is_shell_only(field)}
+
+
+def _is_shell_only(field: Any) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("shell_only"))
+
+
+TOOLS: tuple[Tool, ...] = (
+    Tool("claim_next_task", "claim", claim_next_task, ClaimRequest, ClaimResult, "Claim next task"),
+    Tool("complete_task", "complete", complete_task, CompleteRequest, EndResult, "Complete task", idempotent=True),
+    Tool("block_task", "block", block_task, BlockRequest, EndResult, "Block task", idempotent=True),
+    Tool("release_task", "release", release_task, ReleaseRequest, EndResult, "Release task", idempotent=True),
+    Tool("get_task", "show", get_task, GetRequest, GetResult, "Read task", read_only=True, idempotent=True),
+    Tool("get_index_stats", "stats", get_index_stats, StatsRequest, StatsResult, "Count tasks", read_only=True,
+         idempotent=True),
+    Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
+    Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),
+    Tool("explain_task", "why", explain_task, ExplainRequest, ExplainResult, "Explain task", "shell", read_only=True),
+    Tool("renew_task", "renew", renew_task, RenewRequest, RenewResult, "Renew claim", "shell"),
+    Tool("reopen_task", "reopen", reopen_task, ReopenRequest, ReopenResult, "Reopen task", "shell"),
+)  # fmt: skip
+
+
+def tools_of(profile: Literal["worker", "coordinator"]) -> tuple[Tool, ...]:
+    """The tools a server of this profile offers."""
+    offered = ("worker",) if profile == "worker" else ("worker", "coordinator")
+    return tuple(tool for tool in TOOLS if tool.profile in offered)

@@ -1,0 +1,90 @@
+"""What Dibs writes into task files: header changes, and the sections it appends. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dibs.store.claims import Claim
+from dibs.store.task_file import Change, Raw, TaskFile, append_section, edit_header
+
+CLAIM_KEYS = ("status", "assignee", "claim")
+
+
+def stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def former_of(file: TaskFile) -> dict[str, str | None]:
+    """The raw text of each key a claim changes, to be put back when it ends without an outcome."""
+    return {key: file.entries[key].raw if key in file.entries else None for key in CLAIM_KEYS}
+
+
+def take(file: TaskFile, caller: str, token: str) -> TaskFile:
+    """The file while it is claimed."""
+    return edit_header(file, {"status": "in_progress", "assignee": caller, "claim": token})
+
+
+def former_changes(claim: Claim | None, *keys: str) -> dict[str, Change]:
+    """The changes that undo a claim. Where the former text is not known: active, and reserved for nobody."""
+    if claim is None:
+        return {key: change for key, change in {"claim": None}.items() if key in keys}
+    if claim.former is None:
+        unknown: dict[str, Change] = {"status": "active", "assignee": None, "claim": None}
+        return {key: unknown[key] for key in keys}
+    raws = {key: claim.former.get(key) for key in keys}
+    return {key: None if raw is None else Raw(raw) for key, raw in raws.items()}
+
+
+def put_back(file: TaskFile, claim: Claim) -> TaskFile:
+    """The file as it was before the claim: byte for byte, if nobody else changed it."""
+    return edit_header(file, former_changes(claim, *CLAIM_KEYS))
+
+
+def completed(
+    file: TaskFile, claim: Claim | None, at: datetime, *, outcome: str, commit: str, lines: Sequence[str]
+) -> TaskFile:
+    changes: dict[str, Change] = {
+        "status": "done",
+        **({"assignee": claim.owner.caller} if claim and claim.owner.caller else {}),
+        **former_changes(claim, "claim"),
+        "completed_at": stamp(at),
+        **({"outcome": outcome} if outcome else {}),
+        **({"commit": commit} if commit else {}),
+    }
+    return append_section(edit_header(file, changes), "Completion", "\n\n".join(lines))
+
+
+def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFile:
+    """Blocked, and reserved for whom it was reserved before: not for the agent that could not do it."""
+    changes: dict[str, Change] = {"status": "blocked", **former_changes(claim, "assignee", "claim")}
+    if claim is None:
+        changes.pop("assignee", None)
+    return append_section(edit_header(file, changes), "Blocked", "\n\n".join(lines))
+
+
+def reaped(file: TaskFile, claim: Claim, at: datetime, attempt: int, max_attempts: int) -> TaskFile:
+    """Put back with one attempt more; blocked when that was the last one allowed."""
+    poison = attempt >= max_attempts
+    changes = {**former_changes(claim, *CLAIM_KEYS), "attempts": str(attempt)}
+    if poison:
+        changes["status"] = "blocked"
+    owner = claim.owner.caller or "its holder"
+    text = (
+        f"{owner} claimed this task at {stamp(claim.claimed_at)} and was not heard of again; "
+        f"the lease passed at {stamp(claim.lease_until)}. Put back at {stamp(at)}. "
+        "Work of that attempt may be in the repository: look before you begin."
+    )
+    file = append_section(edit_header(file, changes), f"Attempt {attempt}", text)
+    if not poison:
+        return file
+    reason = f"**Reason (poison):** {attempt} attempts in a row were lost. `dibs reopen` it once the cause is known."
+    return append_section(file, "Blocked", reason)
+
+
+def labelled(label: str, text: str) -> list[str]:
+    return [f"**{label}:** {text.strip()}"] if text.strip() else []
+
+
+def bullets(label: str, items: Sequence[str]) -> list[str]:
+    return ["\n".join([f"**{label}:**", "", *(f"- {item}" for item in items)])] if items else []

@@ -1,0 +1,114 @@
+"""Taking a task, taking it up again, and taking a claim back: the steps of a claim, in their order.
+
+Claim file, task file, journal. A crash between two of them leaves records that say what happened: see the truth table.
+"""
+
+from __future__ import annotations
+
+from dibs import reports
+from dibs.session import Call, CallCancelled, Session
+from dibs.store.claims import Claim, new_token
+from dibs.store.errors import MalformedTask, TaskNotFound
+from dibs.store.index import StoredTask
+from dibs.store.ledger import Hold
+from dibs.store.steps import reached
+from dibs.store.task_file import TaskFile, edit_header
+
+
+def take(
+    session: Session, hold: Hold, stored: StoredTask, caller: str, call: Call, lease_seconds: float
+) -> tuple[Claim, StoredTask]:
+    """Claim a task that was found ready on these bytes.
+
+    Raises:
+        MalformedTask: its header cannot be edited safely; nothing was written.
+        FileChanged, MutexGone: start over; nothing is left behind.
+        CallCancelled: the caller gave up; the claim was taken back.
+    """
+    store, task, now = session.store, stored.task, session.store.now()
+    token = new_token(store.host)
+    claim = Claim(
+        id=task.id,
+        path=task.path,
+        token=token,
+        owner=session.owner(caller),
+        claimed_at=now,
+        lease_until=now,
+        lease_seconds=lease_seconds,
+        last_call_at=now,
+        files=task.files,
+        former=reports.former_of(stored.file),
+    ).renewed(now)
+    try:
+        file = reports.take(stored.file, caller, token)
+        _rehearse(file, stored.file, claim)
+    except MalformedTask as error:
+        raise error.at(task.path, task_id=task.id) from None
+    store.require_settled(stored)
+    session.keep_alive(hold)
+    call.check()
+    hold.create(claim)
+    reached("claim.claim_file")
+    try:
+        taken = store.write(hold, stored, file)
+    except BaseException:
+        hold.drop(claim)
+        raise
+    reached("claim.task_file")
+    hold.note(now, "claimed", id=claim.id, token=token, caller=caller, client=session.client)
+    reached("claim.journal")
+    if call.cancelled:
+        undo(session, hold, claim)
+        raise CallCancelled
+    session.took(claim)
+    return claim, taken
+
+
+def _rehearse(file: TaskFile, before: TaskFile, claim: Claim) -> None:
+    """Try every later edit now: a header found uneditable after the work is done would cost the report."""
+    edit_header(
+        file, {"status": "done", "claim": None, "completed_at": "x", "outcome": "x", "commit": "x", "attempts": "1"}
+    )
+    if reports.put_back(file, claim).data != before.data:
+        raise MalformedTask("its header would not come back as it was; write one plain `key: value` a line")
+
+
+def undo(session: Session, hold: Hold, claim: Claim) -> None:
+    """Take a claim back as if it had never been: no attempt is counted, no ending recorded."""
+    store = session.store
+    present = hold.claim(claim.id)
+    if present is None or present.token != claim.token:
+        return
+    try:
+        stored = store.find_claimed(claim)
+        if stored.task.token == claim.token and stored.task.status == "in_progress":
+            store.write(hold, stored, reports.put_back(stored.file, claim))
+    except (TaskNotFound, MalformedTask):
+        pass  # the claim goes all the same; the file is its user's to mend
+    hold.drop(claim)
+    hold.note(store.now(), "rolled_back", id=claim.id, token=claim.token, caller=claim.owner.caller)
+
+
+def roll_back(session: Session, claim: Claim) -> None:
+    """Undo a claim whose answer nobody waits for any more."""
+    session.store.change(lambda hold: undo(session, hold, claim))
+    session.let_go(claim.id)
+
+
+def take_up(
+    session: Session, hold: Hold, stored: StoredTask, claim: Claim, caller: str, lease_seconds: float
+) -> tuple[Claim, StoredTask]:
+    """Give a claim to this session under a new token: whoever still has the old one is fenced off."""
+    store, now = session.store, session.store.now()
+    session.keep_alive(hold)
+    fresh = claim.model_copy(
+        update={"token": new_token(store.host), "owner": session.owner(caller), "path": stored.task.path}
+    ).renewed(now, lease_seconds=lease_seconds)
+    hold.replace(fresh)
+    reached("resume.claim_file")
+    taken = store.write(hold, stored, reports.take(stored.file, caller, fresh.token))
+    reached("resume.task_file")
+    hold.note(now, "resumed", id=claim.id, token=fresh.token, caller=caller, client=session.client)
+    session.let_go(claim.id)
+    session.took(fresh)
+    return fresh, taken
