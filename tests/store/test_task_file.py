@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from dibs.store.body import append_section, unticked_items
 from dibs.store.errors import MalformedTask
 from dibs.store.task_file import (
     MAX_FILE_BYTES,
@@ -14,10 +15,8 @@ from dibs.store.task_file import (
     Change,
     Raw,
     TaskFile,
-    append_section,
     edit_header,
     read_task_file,
-    unticked_items,
 )
 
 BOM = b"\xef\xbb\xbf"

@@ -11,10 +11,11 @@ from dibs.answers import LONG_TEXT, SHORT_TEXT, EndResult, Id, Request, Texts, T
 from dibs.ending import EndCall, end
 from dibs.fence import Admitted, require_open
 from dibs.session import Call, Session
+from dibs.store.body import unticked_items
 from dibs.store.claims import Claim
 from dibs.store.errors import ChecklistOpen
 from dibs.store.index import StoredTask
-from dibs.store.task_file import TaskFile, unticked_items
+from dibs.store.task_file import TaskFile
 
 ITEMS_SHOWN = 20
 

@@ -11,10 +11,11 @@ from dibs.answers import LONG_TEXT, EndResult, Id, Request, Token
 from dibs.ending import EndCall, end
 from dibs.fence import Admitted, locate
 from dibs.session import Call, Session
+from dibs.store.body import append_section
 from dibs.store.claims import Claim
 from dibs.store.errors import NotClaimed
 from dibs.store.ledger import Hold
-from dibs.store.task_file import TaskFile, append_section, edit_header
+from dibs.store.task_file import TaskFile, edit_header
 
 
 class ReleaseRequest(Request):

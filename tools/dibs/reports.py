@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from dibs.store.body import append_section
 from dibs.store.claims import Claim
-from dibs.store.task_file import Change, Raw, TaskFile, append_section, edit_header
+from dibs.store.task_file import Change, Raw, TaskFile, edit_header
 
 CLAIM_KEYS = ("status", "assignee", "claim")
 
