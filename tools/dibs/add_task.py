@@ -23,17 +23,17 @@ TEXTS = ("project", "type", "complexity", "parent", "assignee", "due")
 class AddRequest(Request):
     title: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT)]
     body: Annotated[str, Field(max_length=LONG_TEXT, description="What is to be done, in Markdown.")] = ""
-    project: Annotated[str, Field(max_length=200)] = ""
-    type: Annotated[str, Field(max_length=100)] = ""
+    project: Annotated[str, Field(max_length=200, description="Its project; ids begin with it.")] = ""
+    type: Annotated[str, Field(max_length=100, description="task, bug, feature, epic, …")] = ""
     priority: Annotated[int, Field(ge=0, le=4, description="0 (now) to 4 (some day).")] = 2
-    complexity: Complexity | Literal[""] = ""
-    tags: Texts = []
+    complexity: Annotated[Complexity | Literal[""], Field(description="How hard it is, and for whom.")] = ""
+    tags: Annotated[Texts, Field(description="Its tags.")] = []
     depends_on: Annotated[Texts, Field(description="Ids that must be done first.")] = []
     files: Annotated[Texts, Field(description="Files the work will change.")] = []
-    parent: Annotated[str, Field(max_length=128)] = ""
+    parent: Annotated[str, Field(max_length=128, description="The id of the task it is part of.")] = ""
     assignee: Annotated[str, Field(max_length=200, description="Reserve it for this caller.")] = ""
-    due: Annotated[str, Field(max_length=40)] = ""
-    status: Literal["active", "inbox", "on_hold"] = "active"
+    due: Annotated[str, Field(max_length=40, description="A date, such as 2027-01-31.")] = ""
+    status: Annotated[Literal["active", "inbox", "on_hold"], Field(description="Its status.")] = "active"
 
 
 class AddResult(Result):
@@ -66,7 +66,7 @@ def _file(request: AddRequest, task_id: str) -> TaskFile:
         raise InvalidArguments("title must not be blank")
     texts = {name: getattr(request, name).strip() for name in TEXTS}
     lists = {name: getattr(request, name) for name in ("tags", "depends_on", "files")}
-    changes: dict[str, Change] = {"id": task_id, "title": title, "priority": str(request.priority)}
+    changes: dict[str, Change] = {"id": task_id, "title": title, "priority": Raw(f" {request.priority}")}
     changes |= {name: text for name, text in texts.items() if text}
     changes |= {name: Raw(" " + json.dumps(items, ensure_ascii=False)) for name, items in lists.items() if items}
     empty = read_task_file(EMPTY)

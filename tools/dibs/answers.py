@@ -86,16 +86,17 @@ class WaitingOn(BaseModel):
 
 
 class EndResult(Result):
-    """What completing, blocking or releasing did."""
+    """What completing, blocking or releasing did. The task's body is left out: whoever ends a task has read it."""
 
     task: TaskView
     newly_ready: list[str]
     message: str
 
 
-def view(session: Session, stored: StoredTask, offset: int = 0) -> TaskView:
+def view(session: Session, stored: StoredTask, offset: int = 0, *, with_body: bool = True) -> TaskView:
+    """The task as results show it: its body from ``offset`` as far as the settings allow, or left out."""
     task, body = stored.task, stored.file.body.strip("\r\n")
-    limit = session.store.settings.body_characters
+    limit = session.store.settings.body_characters if with_body else 0
     return TaskView(
         id=task.id,
         title=task.title,

@@ -17,10 +17,13 @@ DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
 MISSPELT = 0.75
 
 
-def input_schema(tool: Tool) -> dict[str, Any]:
-    """The tool's arguments as one flat JSON Schema object that every client takes: no $ref, anyOf, const or title."""
+def input_schema(tool: Tool, *, shell: bool = False) -> dict[str, Any]:
+    """The tool's arguments as one flat JSON Schema object that every client takes: no $ref, anyOf, const or title.
+
+    ``shell``: with those that only a person at a shell has.
+    """
     schema = tool.request.model_json_schema()
-    names = tool.arguments(shell=False)
+    names = tool.arguments(shell=shell)
     properties = {name: _flat(prop) for name, prop in schema["properties"].items() if name in names}
     required = [name for name in schema.get("required", []) if name in names]
     return {"type": "object", "properties": properties, "required": required}
@@ -76,3 +79,25 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = ())
 def _told(error: Mapping[str, Any]) -> str:
     message = str(error["msg"])
     return f"{message}, not {error['input']!r:.80}" if error["type"] != "missing" else "this argument is required"
+
+
+def output_schema(tool: Tool) -> dict[str, Any]:
+    """The result as one JSON Schema object without $ref, titles and descriptions: the shape, and no more."""
+    schema = tool.result.model_json_schema(mode="serialization")
+    return _bare(schema, schema.get("$defs", {}))
+
+
+def _bare(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        node = definitions[node["$ref"].rsplit("/", 1)[1]]
+    kept: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "properties":
+            kept[key] = {name: _bare(prop, definitions) for name, prop in value.items()}
+        elif key == "anyOf":
+            kept[key] = [_bare(part, definitions) for part in value]
+        elif key in ("items", "additionalProperties") and isinstance(value, dict):
+            kept[key] = _bare(value, definitions)
+        elif key in ("type", "enum", "const", "required", "items", "additionalProperties"):
+            kept[key] = value
+    return kept

@@ -18,8 +18,11 @@ class BlockRequest(Request):
     id: Id
     reason: Annotated[str, Field(min_length=1, max_length=LONG_TEXT, description="What stands in the way.")]
     claim_token: Token = ""
-    kind: Literal["human", "dependency", "agent", "environment", "external", "conflict"] = "human"
-    evidence: Annotated[str, Field(max_length=LONG_TEXT)] = ""
+    kind: Annotated[
+        Literal["human", "dependency", "agent", "environment", "external", "conflict"],
+        Field(description="What it waits for."),
+    ] = "human"
+    evidence: Annotated[str, Field(max_length=LONG_TEXT, description="What you saw.")] = ""
     next_step: Annotated[str, Field(max_length=LONG_TEXT, description="What would unblock it.")] = ""
     files: Annotated[Texts, Field(description="Files in conflict.")] = []
 

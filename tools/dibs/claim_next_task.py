@@ -33,9 +33,9 @@ PAUSE_SECONDS = 0.5
 
 class ClaimRequest(Request):
     caller: Annotated[str, Field(max_length=200, description="A short name of your own.")] = ""
-    project: Annotated[str, Field(max_length=200)] = ""
-    complexity: Complexity | Literal[""] = ""
-    type: Annotated[str, Field(max_length=100)] = ""
+    project: Annotated[str, Field(max_length=200, description="Only this project.")] = ""
+    complexity: Annotated[Complexity | Literal[""], Field(description="Only this complexity.")] = ""
+    type: Annotated[str, Field(max_length=100, description="Only this type, such as bug.")] = ""
     tags: Annotated[Texts, Field(description="Has all of these.")] = []
     skip_tags: Annotated[Texts, Field(description="Has none of these.")] = []
     parent: Annotated[str, Field(max_length=128, description="Only below this task.")] = ""

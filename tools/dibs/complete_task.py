@@ -25,10 +25,10 @@ class CompleteRequest(Request):
     claim_token: Token = ""
     summary: Annotated[str, Field(max_length=LONG_TEXT, description="What you did.")] = ""
     outcome: Annotated[str, Field(max_length=SHORT_TEXT, description="A few words, such as approved.")] = ""
-    files_changed: Texts = []
-    commit: Annotated[str, Field(max_length=100)] = ""
+    files_changed: Annotated[Texts, Field(description="Paths you changed.")] = []
+    commit: Annotated[str, Field(max_length=100, description="Commit id, if any.")] = ""
     evidence: Annotated[str, Field(max_length=LONG_TEXT, description="How you checked it.")] = ""
-    tokens_used: Annotated[int, Field(ge=0)] = 0
+    tokens_used: Annotated[int, Field(ge=0, description="Tokens it took you.")] = 0
     ignore_checklist: Annotated[bool, Field(description="Complete despite unticked items.")] = False
 
 
@@ -51,7 +51,7 @@ def complete_task(session: Session, request: CompleteRequest, call: Call) -> End
 def _edit(session: Session, request: CompleteRequest, admitted: Admitted) -> TaskFile:
     stored, claim = admitted.stored, admitted.claim
     require_open(admitted)
-    _require_ticked(request, stored)
+    _require_ticked(session, request, stored)
     now = session.store.now()
     who = claim.owner.caller if claim else session.caller("")
     since = f", claimed {reports.stamp(claim.claimed_at)}" if claim else ""
@@ -73,7 +73,7 @@ def _lines(request: CompleteRequest) -> list[str]:
     ]
 
 
-def _require_ticked(request: CompleteRequest, stored: StoredTask) -> None:
+def _require_ticked(session: Session, request: CompleteRequest, stored: StoredTask) -> None:
     items = unticked_items(stored.file.body)
     if not items or request.ignore_checklist:
         return
@@ -81,7 +81,8 @@ def _require_ticked(request: CompleteRequest, stored: StoredTask) -> None:
     listed = "".join(f"\n- [ ] {item}" for item in items[:ITEMS_SHOWN])
     raise ChecklistOpen(
         f"{stored.task.id} is not completed, {len(items)} checklist items are not ticked. Do them and tick them in "
-        f"{stored.task.path}, or call again with ignore_checklist if they do not apply:{listed}{more}",
+        f"{session.store.tasks_dir / stored.task.path}, or call again with ignore_checklist if they do not apply:"
+        f"{listed}{more}",
         task_id=stored.task.id,
         items=items,
     )

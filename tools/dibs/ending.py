@@ -66,7 +66,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     reached("end.task_file")
     held = held_keys(hold.claims()) - {stored.task.key}
     result = EndResult(
-        task=view(call.session, written),
+        task=view(call.session, written, with_body=False),
         newly_ready=newly_ready(call.session, before, written.task, held),
         message=call.message(written, claim),
         warnings=call.warnings(written, claim),
@@ -85,7 +85,10 @@ def _again(call: EndCall, past: Ending) -> EndResult:
         return EndResult.model_validate(past.answer)
     stored = call.session.store.find(past.claim.id)
     return EndResult(
-        task=view(call.session, stored), newly_ready=[], message=call.message(stored, past.claim), warnings=[]
+        task=view(call.session, stored, with_body=False),
+        newly_ready=[],
+        message=call.message(stored, past.claim),
+        warnings=[],
     )
 
 

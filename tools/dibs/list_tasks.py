@@ -15,10 +15,10 @@ from dibs.store.task import Task
 
 class ListRequest(Request):
     status: Annotated[Texts, Field(description="Only these statuses.")] = []
-    project: Annotated[str, Field(max_length=200)] = ""
-    type: Annotated[str, Field(max_length=100)] = ""
+    project: Annotated[str, Field(max_length=200, description="Only this project.")] = ""
+    type: Annotated[str, Field(max_length=100, description="Only this type.")] = ""
     tags: Annotated[Texts, Field(description="Has all of these.")] = []
-    assignee: Annotated[str, Field(max_length=200)] = ""
+    assignee: Annotated[str, Field(max_length=200, description="Only what is reserved for this caller.")] = ""
     ready: Annotated[bool, Field(description="Only what is ready.")] = False
     limit: Annotated[int, Field(ge=0, le=100_000, description="At most so many; 0: all.")] = 0
 

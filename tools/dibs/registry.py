@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dibs.add_task import AddRequest, AddResult, add_task
 from dibs.answers import EndResult, Request, Result
 from dibs.block_task import BlockRequest, block_task
-from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
+from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task, pause_before_retry
 from dibs.complete_task import CompleteRequest, complete_task
 from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
@@ -28,6 +28,7 @@ class Tool:
 
     ``run`` takes (Session, request, Call); its docstring is the description. ``profile``: ``worker`` tools are offered
     to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The hints are MCP's.
+    ``pause`` says how many seconds to sleep before running it again for a caller who waits; None: the result stands.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Tool:
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
+    pause: Callable[..., float | None] = lambda request, result, waited_seconds: None
 
     @property
     def description(self) -> str:
@@ -56,7 +58,8 @@ def _is_shell_only(field: Any) -> bool:
 
 
 TOOLS: tuple[Tool, ...] = (
-    Tool("claim_next_task", "claim", claim_next_task, ClaimRequest, ClaimResult, "Claim next task"),
+    Tool("claim_next_task", "claim", claim_next_task, ClaimRequest, ClaimResult, "Claim next task",
+         pause=pause_before_retry),
     Tool("complete_task", "complete", complete_task, CompleteRequest, EndResult, "Complete task", idempotent=True),
     Tool("block_task", "block", block_task, BlockRequest, EndResult, "Block task", idempotent=True),
     Tool("release_task", "release", release_task, ReleaseRequest, EndResult, "Release task", idempotent=True),

@@ -40,7 +40,9 @@ def _reopen(session: Session, request: ReopenRequest, hold: Hold) -> ReopenResul
             owner=claim.owner.caller,
         )
     if task.status == "active":
-        return ReopenResult(task=view(session, stored), message=f"{task.id} is active already; nothing was changed")
+        return ReopenResult(
+            task=view(session, stored, with_body=False), message=f"{task.id} is active already; nothing was changed"
+        )
     last = hold.endings(task.id).last
     written = store.write(hold, stored, edit_header(stored.file, _changes(stored, last)))
     hold.note(store.now(), "reopened", id=task.id, was=task.status)
@@ -49,7 +51,8 @@ def _reopen(session: Session, request: ReopenRequest, hold: Hold) -> ReopenResul
     names = ", ".join(reserved_for(written.task, store.settings))
     reserved = f"; it is reserved for {names} by its assignee" if names else ""
     return ReopenResult(
-        task=view(session, written), message=f"{task.id} was {task.status} and is active again{reserved}"
+        task=view(session, written, with_body=False),
+        message=f"{task.id} was {task.status} and is active again{reserved}",
     )
 
 

@@ -1,0 +1,1 @@
+"""The CLI door: the ``dibs`` command."""

@@ -1,0 +1,57 @@
+"""Where the CLI prints: answers on stdout, what went wrong on stderr. Colours only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+EXIT_CODES = {
+    "invalid_arguments": 2,
+    "not_ready": 4,
+    "not_claimed": 4,
+    "claim_lost": 4,
+    "token_required": 4,
+    "file_conflict": 4,
+    "checklist": 4,
+    "not_found": 5,
+    "invalid_task": 6,
+    "settings": 6,
+    "task_changed": 7,
+    "busy": 7,
+    "io": 7,
+}
+NOTHING_TO_CLAIM = 3
+
+
+def plain(text: str) -> str:
+    """Text from a file, safe for a terminal: no escape sequences, nothing that turns the reading direction."""
+    return CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def shown(text: str, style: str = "") -> Text:
+    return Text(plain(text), style=style)
+
+
+def out() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; a lone surrogate in a file must not end the program."""
+    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def complain(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text("dibs: ", style="bold red") + shown(message))
+
+
+def warn(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text("note: ", style="yellow") + shown(message))

@@ -1,0 +1,162 @@
+"""The ``dibs`` program: one subcommand for each row of the table, derived from it, and the few that are no tools."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from dibs import __version__
+from dibs.answers import Result
+from dibs.arguments import input_schema, validate
+from dibs.registry import TOOLS, Tool
+from dibs.session import Call, Session
+from dibs.store.errors import DibsError
+from dibs.store.settings import find_tasks_dir
+from dibs.store.task_store import TaskStore
+from dibs_server.cli.console import EXIT_CODES, NOTHING_TO_CLAIM, complain, out, print_json, shown, warn
+from dibs_server.cli.render import render
+from dibs_server.cli.serve_command import serve_command
+
+POSITIONAL = ("id", "title")
+CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dibs")
+def program() -> None:
+    """Many agents, one directory of Markdown task files, exactly one winner a task.
+
+    Exit codes: 0 done, 2 usage, 3 nothing to claim, 4 refused, 5 not found, 6 invalid file or settings, 7 busy or
+    input/output.
+    """
+
+
+def _command(tool: Tool) -> click.Command:
+    schema = input_schema(tool, shell=True)
+    required = schema["required"]
+    params: list[click.Parameter] = [
+        _parameter(name, prop, name in required) for name, prop in schema["properties"].items()
+    ]
+    params += [
+        click.Option(["--tasks-dir"], metavar="DIR", help="The tasks directory; else it is looked for upwards."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+    ]
+
+    def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
+        values = {name: _read(value) for name, value in given.items() if not _left_out(value)}
+        finish(tool.name, as_json, lambda: _run(tool, tasks_dir, values))
+
+    return click.Command(tool.command, callback=run, params=params, help=tool.description)
+
+
+def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Parameter:
+    if required and name in POSITIONAL:
+        return click.Argument([name])
+    flag = f"--{name.replace('_', '-')}"
+    described = prop.get("description", "")
+    if prop["type"] == "boolean":
+        return click.Option([flag, name], is_flag=True, help=described)
+    kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
+    many = prop["type"] == "array"
+    return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)
+
+
+def _left_out(value: Any) -> bool:
+    return value is None or value is False or value == ()
+
+
+def _read(value: Any) -> Any:
+    """``-`` stands for standard input, as everywhere."""
+    if value == "-":
+        return click.get_text_stream("stdin", encoding="utf-8", errors="replace").read()
+    if isinstance(value, tuple):
+        return [part.strip() for item in value for part in item.split(",") if part.strip()]
+    return value
+
+
+def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any]) -> Result:
+    session = Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True)
+    request = validate(tool, values)
+    started = time.monotonic()
+    while True:
+        result = tool.run(session, request, Call())
+        pause = tool.pause(request, result, time.monotonic() - started)
+        if pause is None:
+            return result
+        time.sleep(pause)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def finish(name: str, as_json: bool, act: Callable[[], Result]) -> None:
+    """Run, print, and end with the exit code that says how it went."""
+    try:
+        answer = act().model_dump(mode="json")
+    except DibsError as error:
+        fail(error, as_json)
+    if as_json:
+        print_json(answer)
+    else:
+        render(name, out(), answer)
+    if answer.get("status") == "empty":
+        sys.exit(NOTHING_TO_CLAIM)
+
+
+def fail(error: DibsError, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json(error.to_json())
+    else:
+        complain(error.message)
+    sys.exit(EXIT_CODES[error.code])
+
+
+@program.command("init")
+@click.option("--tasks-dir", metavar="DIR", default="tasks", show_default=True, help="The directory to make.")
+@click.option("--adopt", is_flag=True, help="Take over the task files that are in it; none of them is changed.")
+def init_command(tasks_dir: str, adopt: bool) -> None:
+    """Make a tasks directory, or take one over."""
+    from dibs.init_tasks_dir import init_tasks_dir
+
+    try:
+        result = init_tasks_dir(Path(tasks_dir).expanduser().absolute(), adopt=adopt)
+    except DibsError as error:
+        fail(error, as_json=False)
+    except OSError as exc:
+        complain(f"{tasks_dir}: {exc.strerror or exc}; nothing was made")
+        sys.exit(EXIT_CODES["io"])
+    console, snapshot = out(), result.snapshot
+    console.print(shown(f"{'Made' if result.made else 'Ready:'} {result.tasks_dir}", "bold"))
+    if snapshot.tasks or snapshot.invalid:
+        console.print(f"{len(snapshot.tasks)} tasks, {snapshot.notes} notes, {len(snapshot.invalid)} invalid")
+    for word, status in result.learnt.items():
+        console.print(shown(f"status {word!r} is read as {status} (settings.json, `statuses`)"))
+    for word, count in result.unknown.items():
+        warn(f"status {word!r} ({count} files) is not known; name it under `statuses` in settings.json")
+    console.print(shown('Next: dibs add "First task", then dibs claim; for agents: dibs serve', "dim"))
+
+
+@program.command("demo")
+@click.option("--agents", type=click.IntRange(2, 16), default=4, show_default=True, help="How many agents work.")
+@click.option("--tasks", type=click.IntRange(12, 500), default=40, show_default=True, help="How many tasks they get.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def demo_command(agents: int, tasks: int, as_json: bool) -> None:
+    """Watch real servers drain a directory, one of them killed on the way."""
+    from dibs_server.cli.demo import run_demo
+
+    sys.exit(run_demo(agents, tasks, as_json=as_json))
+
+
+program.add_command(serve_command)
+for _tool in TOOLS:
+    program.add_command(_command(_tool))

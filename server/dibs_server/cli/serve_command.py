@@ -1,0 +1,17 @@
+"""``dibs serve`` on the command line; apart from the rest of the CLI, so that a server imports none of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+
+@click.command("serve")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else DIBS_TASKS_DIR, else the nearest tasks/.")
+@click.option("--profile", type=click.Choice(["worker", "coordinator"]), help="Which tools to offer.")
+def serve_command(tasks_dir: str | None, profile: Literal["worker", "coordinator"] | None) -> None:
+    """Serve the tools to one MCP client on stdin and stdout."""
+    from dibs_server.mcp_server.serve import serve
+
+    serve(tasks_dir, profile)

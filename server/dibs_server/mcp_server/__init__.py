@@ -1,0 +1,1 @@
+"""The MCP door: the table's tools over stdio."""

@@ -1,0 +1,190 @@
+"""The door itself: lists the table's tools, runs them on threads, gives errors back as results, renews claims.
+
+Everything of ``dibs`` is imported at the first tool request, so that ``initialize`` is answered before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.to_thread import run_sync
+from mcp import types
+from mcp.server import Server, ServerRequestContext
+
+from dibs import __version__
+from dibs_server.mcp_server.answer_text import as_text, error_text
+from dibs_server.mcp_server.instructions import INSTRUCTIONS
+
+if TYPE_CHECKING:
+    from dibs.registry import Profile, Tool
+    from dibs.session import Session
+
+logger = logging.getLogger(__name__)
+RENEW_SECONDS_BEFORE_ANY_CLAIM = 40.0
+
+
+class Door:
+    """One server process: one session on one tasks directory, found at the first call that needs it."""
+
+    def __init__(self, find: Callable[[], Path], profile: Profile | None = None) -> None:
+        self._find = find
+        self._profile = profile
+        self._session: Session | None = None
+        self._opening = anyio.Lock()
+
+    def server(self) -> Server[None]:
+        return Server(
+            "dibs",
+            version=__version__,
+            title="Dibs",
+            instructions=INSTRUCTIONS,
+            lifespan=self._lifespan,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+
+    def log_folder(self) -> Path | None:
+        return None if self._session is None else self._session.store.ledger.folder / "log"
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Server[None]) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as background:
+            background.start_soon(self._renew_for_ever)
+            yield
+            background.cancel_scope.cancel()
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await anyio.sleep(self._renew_seconds())
+            session = self._session
+            if session is None or not session.held():
+                continue
+            from dibs.renewing import renew_claims
+
+            try:
+                await run_sync(renew_claims, session)
+            except Exception:
+                logger.exception("claims could not be renewed")
+
+    def _renew_seconds(self) -> float:
+        from dibs.store.errors import DibsError
+
+        try:
+            session = self._session
+            return session.store.settings.claims.renew_seconds if session else RENEW_SECONDS_BEFORE_ANY_CLAIM
+        except DibsError:
+            return RENEW_SECONDS_BEFORE_ANY_CLAIM
+
+    async def _list_tools(
+        self, ctx: ServerRequestContext[None], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_described(tool) for tool in await self._tools()])
+
+    async def _tools(self) -> tuple[Tool, ...]:
+        from dibs.registry import tools_of
+        from dibs.store.errors import DibsError
+
+        if self._profile is not None:
+            return tools_of("coordinator" if self._profile == "coordinator" else "worker")
+        try:
+            return tools_of((await self._open("")).store.settings.profile)
+        except DibsError:
+            return tools_of("worker")  # what is wrong is said by the first call
+
+    async def _open(self, client: str) -> Session:
+        """The session. Raises SettingsError where there is no tasks directory; looked for again at the next call."""
+        from dibs.session import Session
+        from dibs.store.task_store import TaskStore
+
+        async with self._opening:
+            if self._session is None:
+                self._session = Session(TaskStore(await run_sync(self._find)), server=True)
+            if client:
+                self._session.client = client
+            return self._session
+
+    async def _call_tool(
+        self, ctx: ServerRequestContext[None], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        from dibs.store.errors import DibsError
+
+        try:
+            return await self._answer(ctx, params)
+        except DibsError as error:
+            return _error(error.to_json())
+        except Exception as exc:
+            logger.exception("a call of %s ended in an error of Dibs itself", params.name)
+            told = f"Dibs failed in {params.name} ({type(exc).__name__}); look at the task before you call again"
+            return _error({"code": "io", "message": told, "task_id": ""})
+
+    async def _answer(
+        self, ctx: ServerRequestContext[None], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        from dibs.arguments import read_arguments
+        from dibs.store.errors import InvalidArguments
+
+        tools = {tool.name: tool for tool in await self._tools()}
+        tool = tools.get(params.name)
+        if tool is None:
+            raise InvalidArguments(f"there is no tool {params.name!r}; there are {', '.join(tools)}")
+        request, warnings = read_arguments(tool, params.arguments or {})
+        info = ctx.session.client_params.client_info.name if ctx.session.client_params else ""
+        session = await self._open(info)
+        started = anyio.current_time()
+        while True:
+            result = await _run(tool, session, request)
+            pause = tool.pause(request, result, anyio.current_time() - started)
+            if pause is None:
+                break
+            await anyio.sleep(pause)
+        answer = result.model_dump(mode="json")
+        answer["warnings"] += warnings
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=as_text(answer))], structured_content=answer
+        )
+
+
+async def _run(tool: Tool, session: Session, request: Any) -> Any:
+    """Run a verb on a thread. When the client gives up, whatever the verb did is taken back, here or there."""
+    from dibs.session import Call
+
+    call = Call()
+    try:
+        return await run_sync(partial(tool.run, session, request, call), abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        undo = call.cancel()
+        if undo is not None:
+            with anyio.CancelScope(shield=True):
+                await run_sync(undo)
+        raise
+
+
+def _error(error: dict[str, Any]) -> types.CallToolResult:
+    return types.CallToolResult(
+        is_error=True, content=[types.TextContent(type="text", text=error_text(error))], structured_content=error
+    )
+
+
+@cache
+def _described(tool: Tool) -> types.Tool:
+    from dibs.arguments import input_schema, output_schema
+
+    return types.Tool(
+        name=tool.name,
+        description=tool.description,
+        input_schema=input_schema(tool),
+        output_schema=output_schema(tool),
+        annotations=types.ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.read_only,
+            destructive_hint=tool.destructive,
+            idempotent_hint=tool.idempotent,
+            open_world_hint=False,
+        ),
+    )

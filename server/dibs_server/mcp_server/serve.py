@@ -1,0 +1,47 @@
+"""``dibs serve``: one MCP server on stdin and stdout, until stdin ends or a signal comes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+from mcp.server.stdio import stdio_server
+
+from dibs_server.mcp_server.door import Door
+from dibs_server.mcp_server.log_file import log_to_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dibs.registry import Profile
+
+
+def serve(tasks_dir: str | None, profile: Profile | None = None) -> None:
+    """Serve until the client is gone. Needs no clean end: a kill at any moment leaves nothing torn and nobody stuck."""
+    door = Door(partial(_find, tasks_dir), profile)
+    log_to_file(door.log_folder)
+    # Python's own Ctrl-C would wait for stdin to close; the default ends the process at once
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.freeze()
+    gc.enable()
+    try:
+        anyio.run(_serve, door)
+    except* BrokenPipeError:
+        # the client is gone and reads no more; waiting for its stdin, or telling stderr, would help nobody
+        os._exit(0)
+
+
+def _find(tasks_dir: str | None) -> Path:
+    from dibs.store.settings import find_tasks_dir
+
+    return find_tasks_dir(tasks_dir)
+
+
+async def _serve(door: Door) -> None:
+    server = door.server()
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
