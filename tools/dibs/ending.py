@@ -97,6 +97,6 @@ def _keep_report(call: EndCall, error: DibsError) -> None:
         path = call.session.store.ledger.keep_orphan(call.task_id, call.session.store.now(), call.report)
     except (OSError, DibsError):
         return
-    error.message = f"{error.message}. Your report was kept in {path}"
+    error.message = f"{error.message.rstrip('.')}. Your report was kept in {path}"
     error.args = (error.message,)
     error.facts = {**error.facts, "report": str(path)}

@@ -18,12 +18,11 @@ from dibs.store.ledger import Hold
 from dibs.store.task import ENDED
 
 WORDS: dict[How, str] = {
-    "completed": "was completed",
-    "blocked": "was blocked",
-    "released": "was given back",
-    "reaped": "was put back when its lease had passed",
-    "by_hand": "was ended by hand",
-    "reopened": "was reopened",
+    "completed": "ended at {at}: it was completed",
+    "blocked": "ended at {at}: it was blocked",
+    "released": "ended at {at}: it was given back",
+    "reaped": "was taken back at {at}, its lease had passed",
+    "by_hand": "ended at {at}: the task was changed by hand",
 }
 
 
@@ -121,10 +120,13 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
     unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
     if past is not None and past.how in ("reaped", "by_hand") and unclaimed_since and task.status == past.left_status:
         return Admitted(stored, past.claim, late=True)
-    what = f"your claim on it {WORDS[past.how]} at {stamp(past.at)}" if past else "this claim_token is not known here"
+    what = (
+        f"your claim on it {WORDS[past.how].format(at=stamp(past.at))}" if past else "this claim_token is unknown here"
+    )
+    again = "" if task.status in ENDED else f" If it is still to be done, claim it again: id={task.id}"
     raise ClaimLost(
-        f"{task.id} is {task.status} and nobody holds it; {what}. Stop work on it; "
-        "if it is still to be done, claim it again by its id",
+        f"{task.id} is {task.status} and nobody holds it; {what}. "
+        f"Stop work on it and change nothing more for it.{again}",
         task_id=task.id,
         owner="",
     )

@@ -74,7 +74,7 @@ def _left_out(value: Any) -> bool:
 def _read(value: Any) -> Any:
     """``-`` stands for standard input, as everywhere."""
     if value == "-":
-        return click.get_text_stream("stdin", encoding="utf-8", errors="replace").read()
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
     if isinstance(value, tuple):
         return [part.strip() for item in value for part in item.split(",") if part.strip()]
     return value
