@@ -205,6 +205,8 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult]:
         return taken, _claimed(attempt, hold, taken, stored, "Claimed")
     owner = claim.owner.caller if claim is not None else ""
     why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least" if claim else ""
+    if claim and owner == attempt.caller:
+        why += " (if that is you, after an interruption, call again with resume)"
     raise NotReady(
         f"{stored.task.id} cannot be claimed: {why or '; '.join(o.text for o in in_the_way)}. "
         "Claim another one, or report this and stop",
@@ -260,10 +262,16 @@ def _claimed(attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, ve
             "id, the claim_token and a summary; if you cannot, block_task with a reason"
         ),
         waiting_on=WaitingOn(),
-        also_held=sorted(c.id for c in session.held() if c.token != claim.token and c.owner.caller == attempt.caller),
+        also_held=_also_held(attempt, hold.claims(), claim.token),
         retry_after_seconds=None,
         warnings=list(attempt.warnings.values()),
     )
+
+
+def _also_held(attempt: _Attempt, claims: list[Claim], but: str = "") -> list[str]:
+    """What this caller holds besides: claims of this server, or, at a shell, claims that no server renews."""
+    mine = (claim for claim in claims if claim.owner.alive == attempt.session.alive_name and claim.token != but)
+    return sorted(claim.id for claim in mine if claim.owner.caller == attempt.caller)
 
 
 def _warnings(hold: Hold, task: Task, session: Session) -> dict[str, str]:
@@ -304,7 +312,7 @@ def _empty(attempt: _Attempt) -> ClaimResult:
         lease_until=None,
         message=_why_empty(attempt, counts, len(wanted) - len(waiting)),
         waiting_on=counts,
-        also_held=sorted(c.id for c in attempt.session.held() if c.owner.caller == attempt.caller),
+        also_held=_also_held(attempt, claims),
         retry_after_seconds=_seconds_until(min(free_at), now) if free_at else None,
         warnings=list(attempt.warnings.values()),
     )

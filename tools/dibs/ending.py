@@ -43,6 +43,7 @@ def end(call: EndCall) -> EndResult:
             kept in ``.dibs/orphans/`` where the work may be done already; the message says where.
     """
     call.session.named(call.task_id, call.token)
+    call.session.store.refresh()
     try:
         return call.session.store.change(lambda hold: _end(call, hold))
     except (ClaimLost, MalformedTask, TaskChanged, TaskNotFound) as error:
@@ -57,7 +58,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     if isinstance(admitted, Ending):
         return _again(call, admitted)
     stored, claim = admitted.stored, admitted.claim
-    before = store.refresh()
+    before = store.index.snapshot()
     try:
         file = call.edit(admitted)
     except MalformedTask as error:

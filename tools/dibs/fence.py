@@ -38,8 +38,10 @@ class Admitted:
     late: bool = False
 
 
-def admit(session: Session, hold: Hold, task_id: str, token: str, how: How) -> Admitted | Ending:
+def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | None) -> Admitted | Ending:
     """Decide about a call that ends a claim as ``how``; an Ending: it did so before, give the same answer again.
+
+    ``how`` None: the call does not end it.
 
     Raises:
         TaskNotFound, MalformedTask, ClaimLost, NotClaimed, TokenRequired
@@ -102,7 +104,7 @@ def _find(session: Session, task_id: str, token: str) -> StoredTask:
         raise
 
 
-def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How) -> Admitted | Ending:
+def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How | None) -> Admitted | Ending:
     if claim is not None and claim.token == token:
         return Admitted(stored, claim)
     endings = hold.endings(stored.task.id)

@@ -37,6 +37,7 @@ def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | N
 def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
     """A claim file for the token in the task file: its server takes it up at its next renewal, else it is reaped."""
     now = store.now()
+    past = hold.endings(task.id).of(task.token)
     claim = Claim(
         id=task.id,
         path=task.path,
@@ -47,6 +48,7 @@ def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
         lease_seconds=store.settings.claims.lease_seconds,
         last_call_at=now,
         files=task.files,
+        former=past.claim.former if past is not None else None,
     ).renewed(now)
     hold.create(claim)
     hold.note(now, "planted", id=task.id, token=task.token)

@@ -32,7 +32,7 @@ def renew_task(session: Session, request: RenewRequest, call: Call) -> RenewResu
 
 
 def _renew(session: Session, request: RenewRequest, hold: Hold) -> RenewResult:
-    admitted = admit(session, hold, request.id, request.claim_token, "reopened")
+    admitted = admit(session, hold, request.id, request.claim_token, None)
     if not isinstance(admitted, Admitted) or admitted.late:
         raise ClaimLost(f"your claim on {request.id} is over; claim it again by its id", task_id=request.id)
     if admitted.claim is None:

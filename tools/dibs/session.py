@@ -111,6 +111,9 @@ class Session:
 
     def took(self, claim: Claim) -> None:
         with self._lock:
+            if claim.id.casefold() in self._held:
+                # an earlier claim of this process was lost unnoticed, and its caller may still speak for it
+                self._past.add(claim.id.casefold())
             self._held[claim.id.casefold()] = claim
             self._unnamed.add(claim.token)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dibs.store.errors import MalformedTask
 from dibs.store.globs import matches
-from dibs.store.publish import Signature
+from dibs.store.publish import RACY_NS, Signature
 from dibs.store.settings import Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
 from dibs.store.task import Task, make_task
@@ -25,7 +25,6 @@ from dibs.store.task_file import MAX_FILE_BYTES, TaskFile, read_task_file
 
 FRESH_SECONDS = 0.020
 FRESH_TIMES_COST = 10
-RACY_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +173,17 @@ def read_stored(
     """
     try:
         stat = (tasks_dir / path).lstat() if found is None else found
+        # not even opened to look for its id: opening a pipe waits for a writer, for ever
         if stat_bits.S_ISLNK(stat.st_mode):
-            raise MalformedTask("it is a symbolic link; put the file itself into the tasks directory")
+            cause = "it is a symbolic link; put the file itself into the tasks directory"
+            raise MalformedTask(cause, task_id=Path(path).stem)
         if not stat_bits.S_ISREG(stat.st_mode):
-            raise MalformedTask("it is not a regular file")
+            raise MalformedTask("it is not a regular file", task_id=Path(path).stem)
         with (tasks_dir / path).open("rb") as opened:
             file = read_task_file(opened.read(MAX_FILE_BYTES + 1))
         return None if file is None else StoredTask(make_task(file, path, settings), file, stat)
     except MalformedTask as error:
-        raise error.at(path, task_id=_guess_id(tasks_dir / path)) from None
+        raise error.at(path, task_id=error.task_id or _guess_id(tasks_dir / path)) from None
     except OSError as exc:
         if found is None and isinstance(exc, FileNotFoundError):
             raise

@@ -17,14 +17,11 @@ Fact = str | int | float | bool | None
 def append_event(folder: Path, at: datetime, event: str, **facts: Fact) -> None:
     line = json.dumps({"at": at.isoformat(), "event": event, **facts}, ensure_ascii=False, separators=(",", ":"))
     path = folder / f"{at:%Y-%m-%d}.jsonl"
-    # a new line first: if a crash tore the last one, only that one is lost
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, ("\n" if torn else "").encode() + line.encode("utf-8", "replace") + b"\n")
-    finally:
-        os.close(descriptor)
+    with path.open("ab+") as file:
+        # a new line first: if a crash tore the last one, only that one is lost
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            file.write(b"\n")
+        file.write(line.encode("utf-8", "replace") + b"\n")
 
 
 def read_events(folder: Path) -> Iterator[dict[str, Fact]]:

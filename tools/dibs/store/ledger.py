@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dibs.store.claims import Claim, Ending, Endings, slug
 from dibs.store.errors import SettingsError
 from dibs.store.journal import Fact, append_event
 from dibs.store.mutex import HeldMutex, hold_mutex
-from dibs.store.publish import Signature, publish, publish_new, sweep_leftovers, write_temporary
+from dibs.store.publish import RACY_NS, Signature, publish, publish_new, sweep_leftovers, write_temporary
 from dibs.store.settings import LEDGER_FOLDER
 
 SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
@@ -51,26 +51,28 @@ class Ledger:
         return [path for path, claim in self._claim_files().items() if claim is None]
 
     def _claim_files(self) -> dict[Path, Claim | None]:
-        found: dict[Path, Claim | None] = {}
+        """Every claim file with what it says. One that has not changed is not read again: its stat tells, once it is
+        old enough for a later change to show in it."""
         try:
-            entries = list(os.scandir(self.folder / "claims"))
+            entries = [entry for entry in os.scandir(self.folder / "claims") if entry.name.endswith(".lock")]
         except (FileNotFoundError, NotADirectoryError):
             entries = []
+        known, seen = self._read, {}
+        found: dict[Path, Claim | None] = {}
         for entry in entries:
-            if entry.name.endswith(".lock"):
-                self._look(Path(entry.path), found)
-        self._read = {path: self._read[path] for path in found}
+            path = Path(entry.path)
+            try:
+                signature = Signature.of(path.stat())
+                cached = known.get(path)
+                same = cached is not None and cached[0] == signature
+                claim = cached[1] if cached is not None and same else _parse_claim(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            found[path] = claim
+            if time.time_ns() - signature.mtime_ns > RACY_NS:
+                seen[path] = (signature, claim)
+        self._read = seen
         return found
-
-    def _look(self, path: Path, found: dict[Path, Claim | None]) -> None:
-        try:
-            signature = Signature.of(path.stat())
-            cached = self._read.get(path)
-            if cached is None or cached[0] != signature:
-                self._read[path] = cached = (signature, _parse_claim(path.read_bytes()))
-        except FileNotFoundError:
-            return
-        found[path] = cached[1]
 
     def claim(self, task_id: str) -> Claim | None:
         """The claim on a task, as its file says now."""
@@ -185,7 +187,9 @@ class Hold:
             self._ledger._claim_path(task_id).unlink(missing_ok=True)
 
     def note(self, at: datetime, event: str, **facts: Fact) -> None:
-        append_event(self._ledger.folder / "journal", at, event, **facts)
+        """Write the journal, if it can be written: it is history, and must not stop what it is about."""
+        with suppress(OSError):
+            append_event(self._ledger.folder / "journal", at, event, **facts)
 
     def set_aside_damaged(self) -> list[Path]:
         """Move claim files that cannot be read to ``orphans/``: they hold nothing, and a new claim needs the place."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 LEFTOVER_SECONDS = 3600.0
+RACY_NS = 50_000_000
+"""A file younger than this may have changed without its stat showing it: clocks of file systems are coarse."""
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
 

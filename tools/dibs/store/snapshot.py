@@ -63,7 +63,7 @@ def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> S
 
 
 def _duplicate(task: Task, copies: list[Task]) -> MalformedTask:
-    others = ", ".join(other.path for other in copies if other is not task)
+    others = ", ".join(sorted(other.path for other in copies if other is not task))
     return MalformedTask(f"the id {task.id} is also in {others}; give each its own", path=task.path, task_id=task.id)
 
 

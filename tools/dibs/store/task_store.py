@@ -98,9 +98,9 @@ class TaskStore:
         key = task_id.strip().casefold()
         for after in (None, time.monotonic()):
             snapshot = self.refresh(after=after)
-            if key in snapshot.invalid_keys:
-                raise snapshot.invalid_keys[key]
             task = snapshot.tasks.get(key)
+            if task is None and key in snapshot.invalid_keys:
+                raise snapshot.invalid_keys[key]
             stored = self.read(task.path) if task is not None else None
             if stored is not None and stored.task.key == key:
                 return stored
