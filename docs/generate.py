@@ -30,8 +30,8 @@ def tools_page() -> str:
     parts = [
         NOTE + "# Tools\n\nWhat `dibs serve` offers to agents. The same rows make the subcommands of `dibs`.\n\n"
         "Every result has all its keys, every time; what does not apply is null or empty (`task` is null when nothing "
-        "was claimed, `projects` when they were not asked for). An error has `code`, `message`, `task_id` and the facts "
-        "of the case.\n"
+        "was claimed, `projects` when they were not asked for). An error has `code`, `message`, `task_id` and the "
+        "facts of the case.\n"
     ]
     return "\n".join(parts + [_tool(tool) for tool in TOOLS if tool.profile != "shell"])
 

@@ -94,10 +94,11 @@ def _bare(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any
     for key, value in node.items():
         if key == "properties":
             kept[key] = {name: _bare(prop, definitions) for name, prop in value.items()}
+            kept["required"] = list(value)  # also what has a default: all keys of a result are always there
         elif key == "anyOf":
             kept[key] = [_bare(part, definitions) for part in value]
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
             kept[key] = _bare(value, definitions)
-        elif key in ("type", "enum", "const", "required", "items", "additionalProperties"):
+        elif key in ("type", "enum", "const", "items", "additionalProperties"):
             kept[key] = value
     return kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Literal, get_args
 
@@ -20,6 +21,8 @@ PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 DEFAULT_PRIORITY = 2
 ENDED: frozenset[StatusWord] = frozenset({"done", "cancelled", "failed"})
 MAX_ID_CHARACTERS = 128
+NaturalKey = tuple[tuple[int, int, str], ...]
+SortKey = tuple[int, str, float, str, NaturalKey]
 
 KEYS = {
     "id": ("id", "task_id", "permalink"),
@@ -61,7 +64,7 @@ class Task:
         """What makes two ids the same: they must differ in more than case."""
         return self.id.casefold()
 
-    def sort_key(self) -> tuple[int, str, float, str, tuple[tuple[int, int, str], ...]]:
+    def sort_key(self) -> SortKey:
         """The order of handing out: priority, due, order, created, id; what is not set comes last."""
         order = float("inf") if self.order is None else self.order
         return (self.priority, self.due or "~", order, self.created or "~", _natural(self.id))
@@ -162,7 +165,8 @@ def _heading(file: TaskFile) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+@lru_cache(maxsize=20_000)
+def _natural(text: str) -> NaturalKey:
     """``t-2`` before ``t-10``: digits compare as numbers."""
     parts = re.findall(r"(\d{1,18})|(\D+|\d)", text.casefold())
     return tuple((0, int(digits), "") if digits else (1, 0, other) for digits, other in parts)

@@ -99,7 +99,7 @@ class TaskStore:
         for after in (None, time.monotonic()):
             snapshot = self.refresh(after=after)
             task = snapshot.tasks.get(key)
-            if task is None and key in snapshot.invalid_keys:
+            if task is None and after is not None and key in snapshot.invalid_keys:
                 raise snapshot.invalid_keys[key]
             stored = self.read(task.path) if task is not None else None
             if stored is not None and stored.task.key == key:
