@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 import click
@@ -14,4 +15,8 @@ def serve_command(tasks_dir: str | None, profile: Literal["worker", "coordinator
     """Serve the tools to one MCP client on stdin and stdout."""
     from dibs_server.mcp_server.serve import serve
 
+    if sys.stdin.isatty():
+        click.echo(
+            "dibs serve speaks MCP on stdin and stdout: name it in an agent's configuration. Ctrl-C ends it.", err=True
+        )
     serve(tasks_dir, profile)
