@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dibs.session import Session
 from dibs.store.claims import Claim
@@ -33,8 +33,10 @@ def _listed(given: object) -> object:
 
 
 Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(_listed), Field(max_length=500)]
-Id = Annotated[str, Field(min_length=1, max_length=128, description="Task id.")]
-Token = Annotated[str, Field(max_length=64, description="From your claim.")]
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), Field(description="Task id.")
+]
+Token = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64), Field(description="From your claim.")]
 
 
 class Request(BaseModel):

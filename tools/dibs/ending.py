@@ -74,7 +74,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     )
     if claim is not None:
         end_claim(store, hold, claim, call.how, written.task.status, as_answer(result))
-        call.session.let_go(claim.id)
+        call.session.let_go(claim)
     else:
         hold.note(store.now(), call.how, id=stored.task.id, status=written.task.status, caller=call.session.client)
     return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dibs.reconcile import reconcile
+from dibs.reconcile import HOW_OF_STATUS, reconcile
 from dibs.reports import stamp
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How
@@ -120,7 +120,7 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
         )
     task = stored.task
     unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
-    if past is not None and past.how in ("reaped", "by_hand") and unclaimed_since and task.status == past.left_status:
+    if past is not None and unclaimed_since and task.status == past.left_status and _counts_late(past, how):
         return Admitted(stored, past.claim, late=True)
     what = (
         f"your claim on it {WORDS[past.how].format(at=stamp(past.at))}" if past else "this claim_token is unknown here"
@@ -132,6 +132,14 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
         task_id=task.id,
         owner="",
     )
+
+
+def _counts_late(past: Ending, how: How | None) -> bool:
+    """Whether an ending still counts that comes after the claim was over: work does after a reaping; after somebody's
+    hand only the report on what that hand did, because a person has the last word. Giving back never does."""
+    if how not in ("completed", "blocked"):
+        return False
+    return past.how == "reaped" or (past.how == "by_hand" and HOW_OF_STATUS.get(past.left_status) == how)
 
 
 def _nobody(stored: StoredTask) -> str:

@@ -50,6 +50,7 @@ def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
         files=task.files,
         former=past.claim.former if past is not None else None,
     ).renewed(now)
+    hold.set_aside_damaged()  # a record that was damaged is lost too, and stands in the new one's place
     hold.create(claim)
     hold.note(now, "planted", id=task.id, token=task.token)
     return claim

@@ -30,10 +30,10 @@ def renew_claims(session: Session) -> None:
 def _renew(session: Session, hold: Hold, claim: Claim) -> None:
     present = hold.claim(claim.id)
     if present is None and hold.endings(claim.id).of(claim.token) is not None:
-        session.let_go(claim.id)
+        session.let_go(claim)
         return
     if present is not None and present.token != claim.token:
-        session.let_go(claim.id)
+        session.let_go(claim)
         return
     session.keep_alive(hold)
     try:
@@ -42,7 +42,7 @@ def _renew(session: Session, hold: Hold, claim: Claim) -> None:
         # a file in the middle of a rename or a merge: the claim file alone says that we hold it
         path = claim.path if present is not None else None
     if path is None:
-        session.let_go(claim.id)
+        session.let_go(claim)
         return
     renewed = claim.model_copy(update={"path": path}).renewed(session.store.now(), last_call_at=claim.last_call_at)
     hold.replace(renewed)

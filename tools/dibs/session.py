@@ -122,13 +122,14 @@ class Session:
             if claim.id.casefold() in self._held:
                 self._held[claim.id.casefold()] = claim
 
-    def let_go(self, task_id: str) -> None:
-        """This process no longer holds the task; from now on only a token can say whose call about it this is."""
+    def let_go(self, claim: Claim) -> None:
+        """This claim is over; from now on only a token can say whose call about its task this is."""
         with self._lock:
-            claim = self._held.pop(task_id.casefold(), None)
-            self._past.add(task_id.casefold())
-            if claim is not None:
-                self._unnamed.discard(claim.token)
+            self._past.add(claim.id.casefold())
+            self._unnamed.discard(claim.token)
+            # a later claim on the same task, made while this news was on its way, stays
+            if (held := self._held.get(claim.id.casefold())) is not None and held.token == claim.token:
+                del self._held[claim.id.casefold()]
 
     def held(self) -> list[Claim]:
         """The claims of this process, as it last wrote them."""

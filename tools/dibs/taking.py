@@ -92,7 +92,7 @@ def undo(session: Session, hold: Hold, claim: Claim) -> None:
 def roll_back(session: Session, claim: Claim) -> None:
     """Undo a claim whose answer nobody waits for any more."""
     session.store.change(lambda hold: undo(session, hold, claim))
-    session.let_go(claim.id)
+    session.let_go(claim)
 
 
 def take_up(
@@ -109,6 +109,6 @@ def take_up(
     taken = store.write(hold, stored, reports.take(stored.file, caller, fresh.token))
     reached("resume.task_file")
     hold.note(now, "resumed", id=claim.id, token=fresh.token, caller=caller, client=session.client)
-    session.let_go(claim.id)
+    session.let_go(claim)
     session.took(fresh)
     return fresh, taken

@@ -171,6 +171,11 @@ def read_stored(
         FileNotFoundError: it is not there (only when ``found`` is not given).
         MalformedTask: with its path, and its id as far as that can be told.
     """
+    if not path.isprintable():
+        name = path.encode("utf-8", "replace").decode()
+        raise MalformedTask(
+            "its file name has unprintable characters or is not UTF-8; rename it", path=ascii(name)[1:-1]
+        )
     try:
         stat = (tasks_dir / path).lstat() if found is None else found
         # not even opened to look for its id: opening a pipe waits for a writer, for ever
