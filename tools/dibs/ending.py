@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dibs.answers import EndResult, as_answer, held_keys, newly_ready, view
@@ -13,6 +14,7 @@ from dibs.store.claims import Claim, Ending, How
 from dibs.store.errors import ClaimLost, DibsError, MalformedTask, TaskChanged, TaskNotFound
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
+from dibs.store.mutex import MutexGone
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile
 
@@ -73,7 +75,9 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
         warnings=call.warnings(written, claim),
     )
     if claim is not None:
-        end_claim(store, hold, claim, call.how, written.task.status, as_answer(result))
+        # the file has it by now: a ledger that went away between the steps has no claim to end any more
+        with suppress(MutexGone, FileNotFoundError):
+            end_claim(store, hold, claim, call.how, written.task.status, as_answer(result))
         call.session.let_go(claim)
     else:
         hold.note(store.now(), call.how, id=stored.task.id, status=written.task.status, caller=call.session.client)

@@ -88,10 +88,18 @@ def locate(session: Session, hold: Hold, task_id: str, token: str = "") -> tuple
     store = session.store
     claim = hold.claim(task_id)
     stored = store.find_claimed(claim) if claim is not None else _find(session, task_id, token)
-    claim = claim or hold.claim(stored.task.id)
+    claim = claim or hold.claim(stored.task.id) or _claim_of_token(session, hold, stored)
     standing = reconcile(store, hold, stored, claim)
     fresh = store.read(stored.task.path)
     return fresh or stored, standing
+
+
+def _claim_of_token(session: Session, hold: Hold, stored: StoredTask) -> Claim | None:
+    """The claim that holds a task under an earlier name, if its file was renamed and not copied."""
+    token = stored.task.token
+    claim = next((claim for claim in hold.claims() if token and claim.token == token), None)
+    renamed = claim is not None and session.store.find_claimed(claim).task.path == stored.task.path
+    return claim if renamed else None
 
 
 def _find(session: Session, task_id: str, token: str) -> StoredTask:

@@ -24,6 +24,8 @@ def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | N
     """Make the task file and the claim file agree; returns the claim that holds the task, None when nobody's does."""
     standing = judge(stored.task, claim, store.host)
     if standing is Standing.LOST_RECORD:
+        if any(other.token == stored.task.token for other in hold.claims()):
+            return None  # a copy, or its name changed while it is held: the record is there, for another id
         return _plant(store, hold, stored.task)
     if standing is Standing.ENDED_BY_HAND and claim is not None:
         _finish_record(store, hold, stored, claim)
@@ -80,8 +82,9 @@ def reap_due(store: TaskStore, hold: Hold, snapshot: Snapshot) -> list[Claim]:
     """Take back every claim that is due, and settle what was ended by hand or lost its record. Returns the reaped."""
     hold.set_aside_damaged()
     claims = {claim.id.casefold(): claim for claim in hold.claims()}
+    tokens = {claim.token for claim in claims.values()}
     for task in snapshot.tasks.values():
-        if task.status == "in_progress" and task.key not in claims:
+        if task.status == "in_progress" and task.key not in claims and task.token not in tokens:
             _settle_lost(store, hold, task)
     return [claim for claim in claims.values() if _settle(store, hold, claim, snapshot)]
 

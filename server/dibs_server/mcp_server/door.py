@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dibs.session import Session
 
 logger = logging.getLogger(__name__)
-RENEW_SECONDS_BEFORE_ANY_CLAIM = 40.0
+RENEW_SECONDS_WITHOUT_SETTINGS = 40.0
 
 
 class Door:
@@ -37,6 +37,7 @@ class Door:
         self._profile = profile
         self._session: Session | None = None
         self._opening = anyio.Lock()
+        self._opened = anyio.Event()
 
     def server(self) -> Server[None]:
         return Server(
@@ -60,26 +61,17 @@ class Door:
             background.cancel_scope.cancel()
 
     async def _renew_for_ever(self) -> None:
-        while True:
-            await anyio.sleep(self._renew_seconds())
-            session = self._session
-            if session is None or not session.held():
+        await self._opened.wait()
+        while self._session is not None:
+            await anyio.sleep(_renew_seconds(self._session))
+            if not self._session.held():
                 continue
             from dibs.renewing import renew_claims
 
             try:
-                await run_sync(renew_claims, session)
+                await run_sync(renew_claims, self._session)
             except Exception:
                 logger.exception("claims could not be renewed")
-
-    def _renew_seconds(self) -> float:
-        from dibs.store.errors import DibsError
-
-        try:
-            session = self._session
-            return session.store.settings.claims.renew_seconds if session else RENEW_SECONDS_BEFORE_ANY_CLAIM
-        except DibsError:
-            return RENEW_SECONDS_BEFORE_ANY_CLAIM
 
     async def _list_tools(
         self, ctx: ServerRequestContext[None], params: types.PaginatedRequestParams | None
@@ -105,6 +97,7 @@ class Door:
         async with self._opening:
             if self._session is None:
                 self._session = Session(TaskStore(await run_sync(self._find)), server=True)
+                self._opened.set()
             if client:
                 self._session.client = client
             return self._session
@@ -148,6 +141,15 @@ class Door:
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=as_text(answer))], structured_content=answer
         )
+
+
+def _renew_seconds(session: Session) -> float:
+    from dibs.store.errors import DibsError
+
+    try:
+        return session.store.settings.claims.renew_seconds
+    except DibsError:
+        return RENEW_SECONDS_WITHOUT_SETTINGS
 
 
 async def _run(tool: Tool, session: Session, request: Any) -> Any:

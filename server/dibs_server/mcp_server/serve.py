@@ -44,4 +44,9 @@ def _find(tasks_dir: str | None) -> Path:
 async def _serve(door: Door) -> None:
     server = door.server()
     async with stdio_server() as (read, write):
-        await server.run(read, write, server.create_initialization_options())
+        try:
+            await server.run(read, write, server.create_initialization_options())
+        except anyio.get_cancelled_exc_class():
+            # nothing can be written any more, and leaving this block would wait for a line that may never come: a
+            # process that lives on keeps its alive lock, and its claims would not be taken back
+            os._exit(0)
