@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 
 
@@ -14,6 +15,9 @@ def main() -> None:
         serve_command(sys.argv[2:], prog_name="dibs serve")
         return
     gc.enable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title the terminal's encoding lacks must not end the program
     from dibs_server.cli.program import program
 
     program(prog_name="dibs")

@@ -49,6 +49,7 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
     token = token.strip()
     past = hold.endings(task_id).of(token) if token else None
     if past is not None and past.how == how and past.answer is not None:
+        _finish(hold, past)
         return past
     stored, claim = locate(session, hold, task_id, token)
     if token:
@@ -65,6 +66,13 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
             owner=claim.owner.caller,
         )
     return Admitted(stored, claim)
+
+
+def _finish(hold: Hold, past: Ending) -> None:
+    """Take the last step of an ending that did not come to it: the claim file goes."""
+    claim = hold.claim(past.claim.id)
+    if claim is not None and claim.token == past.claim.token:
+        hold.end(past)
 
 
 def require_open(admitted: Admitted) -> None:

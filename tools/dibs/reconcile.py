@@ -30,10 +30,18 @@ def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | N
     if standing is Standing.ENDED_BY_HAND and claim is not None:
         _finish_record(store, hold, stored, claim)
         return None
+    if standing is Standing.UNWRITTEN and claim is not None and (past := _ended(hold, claim)) is not None:
+        hold.end(past)
+        return None
     if claim is not None and claim.clock_went_back(store.now()):
         claim = claim.renewed(store.now(), last_call_at=store.now())
         hold.replace(claim)
     return claim
+
+
+def _ended(hold: Hold, claim: Claim) -> Ending | None:
+    """How a claim ended whose file is still there: its giver-back died, or the disk failed, before the last step."""
+    return hold.endings(claim.id).of(claim.token)
 
 
 def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
@@ -104,7 +112,9 @@ def _settle(store: TaskStore, hold: Hold, claim: Claim, snapshot: Snapshot) -> b
     """True: the claim was reaped. A file that cannot be read or written just now is left to the next call."""
     now = store.now()
     task = snapshot.tasks.get(claim.id.casefold())
-    ended = task is not None and task.status not in ("active", "in_progress")
+    ended = task is not None and (
+        task.status not in ("active", "in_progress") or (task.status == "active" and _ended(hold, claim) is not None)
+    )
     passed = claim.lease_passed(now)
     if not (ended or passed or claim.clock_went_back(now)):
         return False
@@ -119,7 +129,7 @@ def _settle(store: TaskStore, hold: Hold, claim: Claim, snapshot: Snapshot) -> b
         if due:
             end_claim(store, hold, claim, "by_hand", "deleted")
         return False
-    except (FileChanged, MalformedTask):
+    except (FileChanged, MalformedTask, PermissionError):
         return False
 
 

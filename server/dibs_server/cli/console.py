@@ -44,8 +44,10 @@ def out() -> Console:
 
 
 def print_json(answer: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; a lone surrogate in a file must not end the program."""
-    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n")
+    """One JSON object on stdout, safe for a terminal too; a lone surrogate in a file must not end the program."""
+    text = json.dumps(answer, ensure_ascii=False, indent=2)
+    text = CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
     sys.stdout.buffer.flush()
 
 

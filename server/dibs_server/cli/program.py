@@ -14,9 +14,10 @@ import click
 from dibs import __version__
 from dibs.answers import Result
 from dibs.arguments import input_schema, validate
+from dibs.init_tasks_dir import InitResult, init_tasks_dir
 from dibs.registry import TOOLS, Tool
 from dibs.session import Call, Session
-from dibs.store.errors import DibsError
+from dibs.store.errors import DibsError, StoreFailure
 from dibs.store.settings import find_tasks_dir
 from dibs.store.task_store import TaskStore
 from dibs_server.cli.console import EXIT_CODES, NOTHING_TO_CLAIM, complain, out, print_json, shown, warn
@@ -124,17 +125,35 @@ def fail(error: DibsError, as_json: bool) -> NoReturn:
 @program.command("init")
 @click.option("--tasks-dir", metavar="DIR", default="tasks", show_default=True, help="The directory to make.")
 @click.option("--adopt", is_flag=True, help="Take over the task files that are in it; none of them is changed.")
-def init_command(tasks_dir: str, adopt: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def init_command(tasks_dir: str, adopt: bool, as_json: bool) -> None:
     """Make a tasks directory, or take one over."""
-    from dibs.init_tasks_dir import init_tasks_dir
-
     try:
         result = init_tasks_dir(Path(tasks_dir).expanduser().absolute(), adopt=adopt)
     except DibsError as error:
-        fail(error, as_json=False)
+        fail(error, as_json)
     except OSError as exc:
-        complain(f"{tasks_dir}: {exc.strerror or exc}; nothing was made")
-        sys.exit(EXIT_CODES["io"])
+        fail(StoreFailure(f"{tasks_dir}: {exc.strerror or exc}; nothing was made", path=tasks_dir), as_json)
+    if as_json:
+        print_json(_initialised(result))
+    else:
+        _print_initialised(result)
+
+
+def _initialised(result: InitResult) -> dict[str, Any]:
+    snapshot = result.snapshot
+    return {
+        "tasks_dir": str(result.tasks_dir),
+        "made": result.made,
+        "tasks": len(snapshot.tasks),
+        "notes": snapshot.notes,
+        "invalid": len(snapshot.invalid),
+        "learnt": result.learnt,
+        "unknown": result.unknown,
+    }
+
+
+def _print_initialised(result: InitResult) -> None:
     console, snapshot = out(), result.snapshot
     console.print(shown(f"{'Made' if result.made else 'Ready:'} {result.tasks_dir}", "bold"))
     if snapshot.tasks or snapshot.invalid:

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 
-@click.command("serve")
+@click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else DIBS_TASKS_DIR, else the nearest tasks/.")
 @click.option("--profile", type=click.Choice(["worker", "coordinator"]), help="Which tools to offer.")
 def serve_command(tasks_dir: str | None, profile: Literal["worker", "coordinator"] | None) -> None:

@@ -129,6 +129,7 @@ class Ledger:
         ignore = self.folder / ".gitignore"
         if ignore.exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS):
             return
+        self.folder.mkdir(exist_ok=True)  # without parents: a tasks directory that was taken away is not made anew
         for name in SUBFOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         if not ignore.exists():

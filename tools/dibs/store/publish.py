@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def publish_new(path: Path, content: bytes, tmp: Path, *, durable: bool = False)
         temporary.replace(path)
         return
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # ``path`` is there by now, or the error that matters is under way; this is swept later
+            temporary.unlink(missing_ok=True)
 
 
 def publish(path: Path, content: bytes, tmp: Path) -> None:
