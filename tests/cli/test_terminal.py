@@ -1,0 +1,74 @@
+"""What reaches a terminal: colours only there, and nothing that a task file could do to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from doors import run_dibs
+from support import write_file, write_task
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+NASTY = r"\e]0;owned\a\e[2Jred\x9b31m \u202Eback\u2066 \x7f\b"
+TERMINAL: Mapping[str, str | None] = {"FORCE_COLOR": "1", "NO_COLOR": None, "TERM": "xterm-256color"}
+NO_TERMINAL: Mapping[str, str | None] = {"FORCE_COLOR": None, "TTY_COMPATIBLE": None}
+COMMANDS = [
+    ["list"], ["stats", "--include-projects"], ["show", "t-1"], ["why", "t-1"], ["claim", "--id", "t-1"],
+    ["claim", "--id", "bad"], ["complete", "t-1"], ["show", "t-1\x1b[2J"], ["block", "t-1", "--reason", "x\x1b[2J"],
+]  # fmt: skip
+
+
+def nasty_directory(tasks_dir: Path) -> None:
+    write_task(
+        tasks_dir, "t-1", body="\nRaw: \x1b[31m \x9b2J \x08\n", title=f'"{NASTY}"', project=f'"{NASTY}"',
+        tags=[f'"{NASTY}"'], depends_on=[], type=f'"{NASTY}"', due=f'"{NASTY}"', files=[f'"{NASTY}"'],
+    )  # fmt: skip
+    write_file(tasks_dir / "bad \x1b[31m.md", f'---\nid: bad\nstatus: "{NASTY}"\n---\n')
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words).replace("\x1b", "ESC"))
+@pytest.mark.parametrize("env", [TERMINAL, NO_TERMINAL], ids=["terminal", "pipe"])
+def test_nothing_in_a_task_reaches_the_terminal_raw(
+    tasks_dir: Path, words: list[str], env: Mapping[str, str | None]
+) -> None:
+    nasty_directory(tasks_dir)
+    result = run_dibs(*words, "--tasks-dir", str(tasks_dir), env=env)
+    shown = COLOUR.sub("", result.stdout + result.stderr)
+    assert shown
+    assert HARMFUL.findall(shown) == []
+
+
+@pytest.mark.parametrize("words", COMMANDS[:3], ids=" ".join)
+def test_json_is_harmless_too_and_still_says_everything(tasks_dir: Path, words: list[str]) -> None:
+    nasty_directory(tasks_dir)
+    result = run_dibs(*words, "--json", "--tasks-dir", str(tasks_dir), env=TERMINAL)
+    assert HARMFUL.findall(result.stdout) == []
+    assert "\u202e" in json.dumps(json.loads(result.stdout), ensure_ascii=False)
+
+
+def test_colours_are_for_terminals_only(tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-1")
+    for words in (["list"], ["stats"], ["show", "t-1"], ["show", "t-9"]):
+        plain = run_dibs(*words, "--tasks-dir", str(tasks_dir), env=NO_TERMINAL)
+        assert "\x1b" not in plain.stdout + plain.stderr
+        coloured = run_dibs(*words, "--tasks-dir", str(tasks_dir), env=TERMINAL)
+        assert COLOUR.search(coloured.stdout + coloured.stderr)
+
+
+def test_markup_in_a_title_is_shown_as_it_is(tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-1", title='"[bold]x[/bold] [link=a]b :smile:"')
+    for words in (["list"], ["show", "t-1"]):
+        assert "[bold]x[/bold] [link=a]b :smile:" in run_dibs(*words, "--tasks-dir", str(tasks_dir)).stdout
+
+
+def test_the_claim_token_can_be_copied_from_one_line(tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-1", title="long " * 60)
+    result = run_dibs("claim", "--tasks-dir", str(tasks_dir), env=NO_TERMINAL)
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("claim token")]
+    token = line.split()[-1]
+    assert f"claim: {token}" in (tasks_dir / "t-1.md").read_text(encoding="utf-8")

@@ -1,0 +1,100 @@
+"""The plan of the house, held by its imports: doors use verbs, verbs use the store, and nothing points back."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from tree import REPO, imports, modules, parsed
+
+from dibs.registry import TOOLS
+
+DOORS = ("dibs_server.mcp_server", "dibs_server.cli")
+SHARED_BY_DOORS = ("dibs_server.dispatch",)
+THE_ONE_CROSSING = ("dibs_server.cli.serve_command", "dibs_server.mcp_server.serve")
+NOT_IN_THE_LIBRARY = {"mcp", "click", "rich", "argparse"}
+every_module = pytest.mark.parametrize(("name", "path"), modules().items(), ids=modules())
+
+
+def below(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of ours that a module imports; ``from package import module`` counts as that module."""
+    known = modules()
+    found = set()
+    for name, taken in imports(path):
+        if name.partition(".")[0] in ("dibs", "dibs_server"):
+            found.add(f"{name}.{taken}" if f"{name}.{taken}" in known else name)
+    return found
+
+
+def test_the_tree_is_seen_whole() -> None:
+    assert {"dibs", "dibs.registry", "dibs.store.ledger", "dibs_server.cli.program"} <= modules().keys()
+
+
+@every_module
+def test_arrows_point_from_doors_to_verbs_to_the_store(name: str, path: Path) -> None:
+    for imported in ours(path):
+        assert imported in modules(), f"{imported} is not a module"
+        if below(name, "dibs"):
+            assert below(imported, "dibs"), f"the library imports a door: {imported}"
+        if below(name, "dibs.store"):
+            assert below(imported, "dibs.store"), f"the store imports {imported}"
+        door = next((door for door in DOORS if below(name, door)), None)
+        if door and below(imported, "dibs_server") and (name, imported) != THE_ONE_CROSSING:
+            assert any(below(imported, allowed) for allowed in (door, *SHARED_BY_DOORS)), f"a door imports {imported}"
+
+
+@every_module
+def test_the_library_knows_no_protocol_and_no_terminal(name: str, path: Path) -> None:
+    used = {imported.partition(".")[0] for imported, _ in imports(path)}
+    if below(name, "dibs"):
+        assert used.isdisjoint(NOT_IN_THE_LIBRARY)
+
+
+@every_module
+def test_only_public_names_of_the_sdk_are_used(name: str, path: Path) -> None:
+    for imported, taken in imports(path):
+        if imported.partition(".")[0] in ("mcp", "anyio", "filelock", "pydantic", "click", "rich", "frontmatter"):
+            assert not any(part.startswith("_") for part in [*imported.split("."), taken])
+
+
+@every_module
+def test_only_the_command_line_prints(name: str, path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            assert below(name, "dibs_server.cli"), f"line {node.lineno} prints"
+
+
+@every_module
+def test_only_the_settings_read_the_environment(name: str, path: Path) -> None:
+    reads = [
+        node.lineno
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+    ]
+    reads += [0 for imported, taken in imports(path) if imported == "os" and taken in ("environ", "getenv")]
+    assert not reads or name == "dibs.store.settings" or below(name, "dibs_server")
+
+
+def test_every_verb_of_the_table_is_a_module_of_its_name() -> None:
+    for row in TOOLS:
+        assert row.run.__module__ == f"dibs.{row.name}"
+        assert row.run.__name__ == row.name
+
+
+def test_no_folder_and_no_module_is_named_like_one_of_python_s() -> None:
+    names = {part for name in modules() for part in name.split(".")}
+    names |= {path.name for path in REPO.iterdir() if path.is_dir()}
+    names |= {path.name for path in (REPO / "tests").iterdir() if path.is_dir()}
+    names |= {path.stem for path in (REPO / "tests").rglob("*.py")}
+    assert names & sys.stdlib_module_names - {"__main__"} == set()
+
+
+def test_import_names_are_none_that_users_have_themselves() -> None:
+    assert not (REPO / "tools" / "__init__.py").exists()
+    assert not (REPO / "server" / "__init__.py").exists()
