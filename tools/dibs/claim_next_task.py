@@ -227,7 +227,7 @@ def _resumable(attempt: _Attempt, hold: Hold) -> tuple[StoredTask, Claim] | None
         for claim in hold.claims()
         if claim.owner.caller.casefold() == attempt.caller.casefold()
         and attempt.request.id.strip().casefold() in ("", claim.id.casefold())
-        and (session.is_unnamed(claim) if session.is_ours(claim) else not hold.is_alive(claim))
+        and (session.is_unnamed(claim) if session.is_ours(claim) else _is_abandoned(attempt, hold, claim))
     ]
     found = [pair for claim in mine if (pair := _still_held(attempt, hold, claim)) is not None]
     if len(found) > 1:
@@ -236,6 +236,13 @@ def _resumable(attempt: _Attempt, hold: Hold) -> tuple[StoredTask, Claim] | None
             f"{attempt.caller} has {len(found)} interrupted claims: {ids}. Call again with resume and the id of one"
         )
     return found[0] if found else None
+
+
+def _is_abandoned(attempt: _Attempt, hold: Hold, claim: Claim) -> bool:
+    """Its server is gone. A shell's claim never had one: only a caller who gives its name counts as its owner."""
+    if claim.owner.alive is None:
+        return bool(attempt.request.caller)
+    return not hold.is_alive(claim)
 
 
 def _still_held(attempt: _Attempt, hold: Hold, claim: Claim) -> tuple[StoredTask, Claim] | None:

@@ -41,6 +41,7 @@ def release_task(session: Session, request: ReleaseRequest, call: Call) -> EndRe
             how="released",
             edit=lambda admitted: _edit(session, request, admitted),
             message=lambda stored, claim: f"{stored.task.id} was given back and is {stored.task.status} again",
+            report=f"# Note on {request.id}\n\n{request.note.strip()}" if request.note.strip() else "",
         )
     )
 

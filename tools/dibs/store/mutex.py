@@ -63,7 +63,7 @@ def hold_mutex(folder: Path, wait_seconds: float) -> Iterator[HeldMutex]:
     """
     deadline = time.monotonic() + wait_seconds
     path = folder / "mutex"
-    with _queue(folder / "mutex.queue", deadline, wait_seconds):
+    with _queue(folder / "mutex.queue", deadline):
         taken: list[os.stat_result] = []
         # a fresh instance each time: a shared one counts re-entries instead of excluding
         lock = FileLock(
@@ -93,7 +93,7 @@ def _busy(wait_seconds: float) -> StoreBusy:
 
 
 @contextmanager
-def _queue(path: Path, deadline: float, wait_seconds: float) -> Iterator[None]:
+def _queue(path: Path, deadline: float) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
@@ -103,16 +103,18 @@ def _queue(path: Path, deadline: float, wait_seconds: float) -> Iterator[None]:
         raise MutexGone from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        in_line = True
     except BlockingIOError:
-        if not _wait_in_line(descriptor, deadline):
-            raise _busy(wait_seconds) from None
+        # False: somebody is stopped at the head of the line; the lock behind it may be free all the same
+        in_line = _wait_in_line(descriptor, deadline)
     except BaseException:
         os.close(descriptor)
         raise
     try:
         yield
     finally:
-        os.close(descriptor)
+        if in_line:
+            os.close(descriptor)
 
 
 def _wait_in_line(descriptor: int, deadline: float) -> bool:
