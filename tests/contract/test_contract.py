@@ -306,7 +306,7 @@ def test_a_claim_that_was_taken_away_is_lost(
     assert next(iter(ENDINGS[ending].values())) in kept
 
 
-def test_giving_back_what_a_person_gave_back_leaves_the_new_claim_alone(
+def test_giving_back_what_a_person_took_away_is_refused_and_leaves_the_new_claim_alone(
     door: Entrance, tasks_dir: Path, stranger: Session, person: Session
 ) -> None:
     path = write_task(tasks_dir, "t-1")
@@ -314,8 +314,17 @@ def test_giving_back_what_a_person_gave_back_leaves_the_new_claim_alone(
     call(person, "release_task", id="t-1", steal=True)
     claim(stranger, "t-1")
     before = path.read_bytes()
-    assert "given back" in door.call("release_task", id="t-1", claim_token=token)["message"]
+    error = failed(door.call("release_task", id="t-1", claim_token=token), "claim_lost", "t-1")
+    assert error["owner"] == "claude"
     assert path.read_bytes() == before
+
+
+def test_a_holder_whose_task_a_person_took_away_is_told_so(door: Entrance, tasks_dir: Path, person: Session) -> None:
+    write_task(tasks_dir, "t-1")
+    token = door.call("claim_next_task", caller="bob")["claim_token"]
+    call(person, "release_task", id="t-1", steal=True)
+    error = failed(door.call("release_task", id="t-1", claim_token=token), "claim_lost", "t-1")
+    assert "was taken away by a person" in error["message"]
 
 
 @ended

@@ -54,6 +54,10 @@ def test_what_is_left_out_has_its_default() -> None:
     assert make("status: active", "deep/t-7.md") == Task(id="t-7", title="t-7", status="active", path="deep/t-7.md")
 
 
+def test_a_title_is_one_line_whatever_the_file_says() -> None:
+    assert make('status: active\ntitle: "one\\ntwo"').title == "one two"
+
+
 def test_the_title_is_the_first_heading_else_the_id() -> None:
     assert make("status: active\ntitle: A", body="# B\n").title == "A"
     assert make("status: active", body="\ntext\n\n# B  #\n# C\n").title == "B"

@@ -18,21 +18,21 @@ LONG_TEXT = 20_000
 SHORT_TEXT = 500
 
 
-def _listed(given: object) -> object:
-    """A list, where a client sent one text: JSON as some clients do, else one item a comma."""
-    if given is None:
-        return []
-    if not isinstance(given, str):
-        return given
-    if given.lstrip().startswith("["):
+def listed(text: str) -> list[Any]:
+    """A list that came as one text: JSON, as some clients send it, else one item a comma."""
+    if text.lstrip().startswith("["):
         try:
-            return json.loads(given)
+            return list(json.loads(text))
         except ValueError:
-            return [given]
-    return [part.strip() for part in given.split(",") if part.strip()]
+            return [text]
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
-Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(_listed), Field(max_length=500)]
+def _as_list(given: object) -> object:
+    return listed(given) if isinstance(given, str) else given
+
+
+Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(_as_list), Field(max_length=500)]
 Id = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), Field(description="Task id.")
 ]

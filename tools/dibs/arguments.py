@@ -66,14 +66,21 @@ def read_arguments(tool: Tool, given: Mapping[str, Any]) -> tuple[Request, list[
     return validate(tool, values, foreign), warnings
 
 
-def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = ()) -> Request:
+def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (), *, called: str = "") -> Request:
+    """The request. ``called`` is what the caller knows the tool as; ``foreign`` are names that were left out of it.
+
+    Raises:
+        InvalidArguments: with every value that is wrong.
+    """
     try:
         return tool.request.model_validate(values)
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_context=False)
         told = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {_told(dict(error))}" for error in wrong)
         unknown = f"; not known: {', '.join(map(repr, foreign))}" if foreign else ""
-        raise InvalidArguments(f"{tool.name}: {told}{unknown}. Nothing was changed; mend that and call again") from exc
+        raise InvalidArguments(
+            f"{called or tool.name}: {told}{unknown}. Nothing was changed; mend that and call again"
+        ) from exc
 
 
 def _told(error: Mapping[str, Any]) -> str:

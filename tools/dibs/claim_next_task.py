@@ -312,14 +312,15 @@ def _empty(attempt: _Attempt) -> ClaimResult:
     ]
     counts = count_waiting([obstacle.kind for obstacle in first if obstacle is not None])
     free_at = [claim.lease_until for claim in claims if any(task.key == claim.id.casefold() for task in wanted)]
+    also_held = _also_held(attempt, claims)
     return ClaimResult(
         status="empty",
         task=None,
         claim_token=None,
         lease_until=None,
-        message=_why_empty(attempt, counts, len(wanted) - len(waiting)),
+        message=_why_empty(attempt, counts, len(wanted) - len(waiting), also_held),
         waiting_on=counts,
-        also_held=_also_held(attempt, claims),
+        also_held=also_held,
         retry_after_seconds=_seconds_until(min(free_at), now) if free_at else None,
         warnings=list(attempt.warnings.values()),
     )
@@ -329,7 +330,7 @@ def _seconds_until(moment: datetime, now: datetime) -> float:
     return max(1.0, round((moment - now).total_seconds(), 1))
 
 
-def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int) -> str:
+def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int, also_held: list[str]) -> str:
     request = attempt.request
     words = {
         "dependencies": "wait for other tasks",
@@ -345,6 +346,11 @@ def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int) -> str:
     asked = {name: getattr(request, name) for name in ("project", "complexity", "type", "tags", "skip_tags", "parent")}
     filters = ", ".join(f"{name}={value}" for name, value in asked.items() if value)
     where = f" with {filters}" if filters else ""
+    if also_held:
+        return (
+            f"Nothing more is ready for {attempt.caller}{where}: {', '.join(parts)}. "
+            f"You still hold {', '.join(also_held)}: finish that, then stop"
+        )
     return (
         f"Nothing is ready for {attempt.caller}{where}: {', '.join(parts) or 'no open task is left'}. "
         "Report that the queue is empty and stop; do not poll"

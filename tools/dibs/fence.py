@@ -22,6 +22,7 @@ WORDS: dict[How, str] = {
     "blocked": "ended at {at}: it was blocked",
     "released": "ended at {at}: it was given back",
     "reaped": "was taken back at {at}, its lease had passed",
+    "taken_away": "was taken away by a person at {at}",
     "by_hand": "ended at {at}: the task was changed by hand",
 }
 

@@ -28,6 +28,7 @@ EXIT_CODES = {
     "io": 7,
 }
 NOTHING_TO_CLAIM = 3
+GIVEN_UP = 130
 
 
 def plain(text: str) -> str:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from dibs import __version__
-from dibs.answers import Result
+from dibs.answers import Result, listed
 from dibs.arguments import input_schema, validate
 from dibs.init_tasks_dir import InitResult, init_tasks_dir
 from dibs.registry import TOOLS, Tool
-from dibs.session import Call, Session
+from dibs.session import Call, CallCancelled, Session
 from dibs.store.errors import DibsError, StoreFailure
 from dibs.store.settings import find_tasks_dir
 from dibs.store.task_store import TaskStore
-from dibs_server.cli.console import EXIT_CODES, NOTHING_TO_CLAIM, complain, out, print_json, shown, warn
+from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, NOTHING_TO_CLAIM, complain, out, print_json, shown, warn
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
 
@@ -50,7 +52,7 @@ def _command(tool: Tool) -> click.Command:
     ]
 
     def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
-        values = {name: _read(value) for name, value in given.items() if not _left_out(value)}
+        values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
         finish(tool.name, as_json, lambda: _run(tool, tasks_dir, values))
 
     return click.Command(tool.command, callback=run, params=params, help=tool.description)
@@ -72,25 +74,45 @@ def _left_out(value: Any) -> bool:
     return value is None or value is False or value == ()
 
 
-def _read(value: Any) -> Any:
-    """``-`` stands for standard input, as everywhere."""
-    if value == "-":
+def _read(name: str, value: Any) -> Any:
+    """An option's value; ``-`` stands for standard input, as everywhere."""
+    if value == "-" and name not in POSITIONAL:
         return sys.stdin.buffer.read().decode("utf-8", "replace")
     if isinstance(value, tuple):
-        return [part.strip() for item in value for part in item.split(",") if part.strip()]
+        return [part for item in value for part in listed(item)]
     return value
 
 
 def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any]) -> Result:
     session = Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True)
-    request = validate(tool, values)
+    request = validate(tool, values, called=f"dibs {tool.command}")
+    call = Call()
     started = time.monotonic()
-    while True:
-        result = tool.run(session, request, Call())
-        pause = tool.pause(request, result, time.monotonic() - started)
-        if pause is None:
-            return result
-        time.sleep(pause)
+    with _ctrl_c(call):
+        while True:
+            result = tool.run(session, request, call)
+            pause = tool.pause(request, result, time.monotonic() - started)
+            if pause is None:
+                return result
+            time.sleep(pause)
+            call.check()
+
+
+@contextmanager
+def _ctrl_c(call: Call) -> Iterator[None]:
+    """Ctrl-C takes back what the call has claimed so far, instead of leaving a claim whose token nobody saw."""
+
+    def give_up(number: int, frame: object) -> None:
+        call.cancelled = True
+
+    before = signal.signal(signal.SIGINT, give_up)
+    try:
+        yield
+    except CallCancelled:
+        complain("given up; nothing was claimed")
+        sys.exit(GIVEN_UP)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _login() -> str:

@@ -80,7 +80,7 @@ class Claim(_Record):
         return now - self.last_call_at >= timedelta(seconds=max_idle_seconds)
 
 
-How = Literal["completed", "blocked", "released", "reaped", "by_hand", "reopened"]
+How = Literal["completed", "blocked", "released", "reaped", "by_hand", "taken_away", "reopened"]
 
 
 class Ending(_Record):

@@ -87,7 +87,7 @@ def make_task(file: TaskFile, path: str, settings: Settings) -> Task:
     task_id = _task_id(file, path)
     return Task(
         id=task_id,
-        title=_first_text(file, "title") or _heading(file) or task_id,
+        title=" ".join(_first_text(file, "title").split()) or _heading(file) or task_id,
         status=status,
         path=path,
         priority=_priority(_text(file, "priority")),
