@@ -60,12 +60,9 @@ def _type(prop: dict[str, Any]) -> str:
 
 def _shape(schema: dict[str, Any]) -> Any:
     """A schema as an example: types in the places of values."""
-    if "anyOf" in schema:
-        shapes = [_shape(part) for part in schema["anyOf"]]
-        return next((shape for shape in shapes if not isinstance(shape, str)), " | ".join(map(str, shapes)))
     if "properties" in schema:
         return {name: _shape(prop) for name, prop in schema["properties"].items()}
-    if schema.get("type") == "array":
+    if "items" in schema:
         return [_shape(schema["items"])]
     if isinstance(schema.get("additionalProperties"), dict):
         return {"…": _shape(schema["additionalProperties"])}
@@ -73,7 +70,8 @@ def _shape(schema: dict[str, Any]) -> Any:
 
 
 def _name(schema: dict[str, Any]) -> str:
-    return " | ".join(schema["enum"]) if "enum" in schema else str(schema.get("type", "object"))
+    kinds = schema.get("enum") or schema.get("type", "object")
+    return kinds if isinstance(kinds, str) else " | ".join(kinds)
 
 
 def cli_page() -> str:
@@ -84,7 +82,12 @@ def cli_page() -> str:
 
 
 def _help(command: click.Command, name: str) -> str:
-    return command.get_help(click.Context(command, info_name=name, max_content_width=100, terminal_width=100))
+    return command.get_help(_context(command, name))
+
+
+def _context(command: click.Command, name: str) -> click.Context:
+    names = ["-h", "--help"]
+    return click.Context(command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=names)
 
 
 def settings_page() -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
+import signal
 import sys
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while importing there is nothing to clean up
     gc.disable()  # a collection while importing costs a tenth of the start; `serve` enables it again
     if sys.argv[1:2] == ["serve"]:
         from dibs_server.cli.serve_command import serve_command
@@ -20,6 +22,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a title the terminal's encoding lacks must not end the program
     from dibs_server.cli.program import program
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     program(prog_name="dibs")
 
 

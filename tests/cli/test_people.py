@@ -250,3 +250,39 @@ def test_reopening_what_is_held_or_active_changes_nothing(ask: Ask, tasks_dir: P
     result = run_dibs("reopen", "t-1", "--tasks-dir", str(tasks_dir))
     assert (result.exit_code, path.read_bytes()) == (4, held)
     assert "--steal" in result.stderr
+
+
+def test_init_does_not_hide_tasks_that_are_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_task(tmp_path / "backlog" / "tasks", "t-1")
+    monkeypatch.chdir(tmp_path)
+    refused = run_dibs("init")
+    assert refused.exit_code == 6
+    assert "would hide them" in refused.stderr
+    assert not (tmp_path / "tasks").exists()
+    adopted = run_dibs("init", "--adopt", "--json")
+    assert json.loads(adopted.stdout)["tasks_dir"] == str(tmp_path / "backlog" / "tasks")
+
+
+def test_init_makes_the_directory_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_dibs("init", env={"DIBS_TASKS_DIR": str(tmp_path / "mine")}).exit_code == 0
+    assert (tmp_path / "mine" / "settings.json").is_file()
+    assert not (tmp_path / "tasks").exists()
+
+
+def test_nothing_is_adopted_where_nothing_is(tmp_path: Path) -> None:
+    result = run_dibs("init", "--adopt", "--tasks-dir", str(tmp_path / "typo"))
+    assert (result.exit_code, (tmp_path / "typo").exists()) == (6, False)
+
+
+def test_init_a_second_time_says_that_there_is_nothing_to_do(tmp_path: Path) -> None:
+    run_dibs("init", "--tasks-dir", str(tmp_path / "tasks"))
+    result = run_dibs("init", "--tasks-dir", str(tmp_path / "tasks"))
+    assert result.exit_code == 6
+    assert "is a tasks directory already" in result.stderr
+
+
+def test_a_word_that_is_no_status_is_refused_in_a_list(tasks_dir: Path) -> None:
+    result = run_dibs("list", "--status", "ready", "--tasks-dir", str(tasks_dir))
+    assert result.exit_code == 2
+    assert "--ready" in result.stderr

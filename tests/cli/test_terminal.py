@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from dibs_server.cli.render import render
 from doors import run_dibs
 from support import write_file, write_task
 
@@ -72,3 +77,39 @@ def test_the_claim_token_can_be_copied_from_one_line(tasks_dir: Path) -> None:
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("claim token")]
     token = line.split()[-1]
     assert f"claim: {token}" in (tasks_dir / "t-1.md").read_text(encoding="utf-8")
+
+
+def narrow_list(width: int, tasks: list[dict[str, object]]) -> list[str]:
+    """The lines of `dibs list` on a terminal of that width."""
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=True, width=width, highlight=False, soft_wrap=True, color_system=None)
+    render("list_tasks", console, {"tasks": tasks, "total": len(tasks), "warnings": []})
+    return page.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+def test_a_list_keeps_ids_and_statuses_whole_however_long_a_title_is(width: int) -> None:
+    row = {"ready": False, "status": "in_progress", "priority": 2, "project": "aops", "assignee": "@codex", "path": ""}
+    lines = narrow_list(width, [{**row, "id": "aops-f7458c85", "title": "word " * 60}])
+    assert len(lines) == 2
+    assert all(word in lines[1] for word in ("aops-f7458c85", "in_progress", "word"))
+
+
+def test_a_list_that_a_program_reads_is_not_cut(tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-1", title="word " * 60)
+    result = run_dibs("list", "--tasks-dir", str(tasks_dir))
+    assert ("word " * 60).strip() in result.stdout
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_claim_whose_answer_cannot_be_printed_is_taken_back(tasks_dir: Path) -> None:
+    path = write_task(tasks_dir, "t-1")
+    before = path.read_bytes()
+    command = [sys.executable, "-m", "dibs_server", "claim", "--json", "--tasks-dir", str(tasks_dir)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 7
+    assert "the claim was taken back" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.read_bytes() == before

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from in_memory import connected
 from mcp import Client
 from mcp.types import TextContent
 
+from dibs.arguments import output_schema
+from dibs.registry import TOOLS
 from doors import Answer
 from support import write_file, write_task
 
@@ -30,6 +33,13 @@ def leaves(value: object, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, value if isinstance(value, str) else json.dumps(value)
 
 
+def fits_the_schema(name: str, answer: Answer) -> None:
+    """Clients on the TypeScript SDK check errors too, and keep from the model what does not fit."""
+    for tool in TOOLS:
+        if tool.name == name:
+            jsonschema.validate(answer, output_schema(tool))
+
+
 async def told(client: Client, name: str, **arguments: Any) -> Answer:
     """Call a tool; the one text of its answer must have every leaf of its data, and the names of the facts."""
     result = await client.call_tool(name, arguments)
@@ -37,6 +47,7 @@ async def told(client: Client, name: str, **arguments: Any) -> Answer:
     assert isinstance(content, TextContent)
     answer = result.structured_content
     assert isinstance(answer, dict)
+    fits_the_schema(name, answer)
     facts = list(leaves(answer))
     assert facts
     for key, leaf in facts:

@@ -49,11 +49,12 @@ def test_a_byte_order_mark_does_not_matter(tasks_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('{"exlude": []}', "unknown key 'exlude', did you mean 'exclude'?"),
-        ('{"claims": {"lease_second": 1}}', "unknown key 'claims.lease_second', did you mean 'lease_seconds'?"),
-        ('{"assignees": {"human": []}}', "unknown key 'assignees.human', did you mean 'humans'?"),
+        ('{"exlude": []}', "unknown key 'exlude' (did you mean 'exclude'?)"),
+        ('{"claims": {"lease_second": 1}}', "unknown key 'claims.lease_second' (did you mean 'lease_seconds'?)"),
+        ('{"assignees": {"human": []}}', "unknown key 'assignees.human' (did you mean 'humans'?)"),
         ('{"zzzzzz": 1}', "unknown key 'zzzzzz'"),
-        ('{"statuses": {"wip": []}}', "statuses.wip"),
+        ('{"statuses": {"wip": []}}', "statuses: 'wip' is not one of inbox, active"),
+        ('{"claims": {"lease_seconds": 10}}', "renew_seconds must be shorter than lease_seconds"),
         ('{"claims": {"max_attempts": "x"}}', "claims.max_attempts"),
         ('{"claims": {"max_attempts": 0}}', "claims.max_attempts"),
         ('{"claims": {"lease_seconds": -1}}', "claims.lease_seconds"),
@@ -131,7 +132,9 @@ def test_the_argument_comes_first_then_the_variable(tmp_path: Path) -> None:
 
 def test_a_directory_that_was_named_and_is_not_there_is_refused(tmp_path: Path) -> None:
     write_task(tmp_path / "tasks", "t-1")
-    with pytest.raises(SettingsError, match="nowhere does not exist; make it with `dibs init"):
+    with pytest.raises(
+        SettingsError, match=r"nowhere \(from DIBS_TASKS_DIR\) does not exist; make one with `dibs init"
+    ):
         find(tmp_path, DIBS_TASKS_DIR=tmp_path / "nowhere")
 
 

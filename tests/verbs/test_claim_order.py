@@ -156,7 +156,7 @@ def test_an_empty_answer_counts_what_waits_and_for_what(session: Session, other:
     assert result.waiting_on.model_dump() == {
         "dependencies": 1, "files": 0, "reserved": 1, "human": 2, "inbox": 1, "on_hold": 1, "other": 1,
     }  # fmt: skip
-    for words in ("Nothing is ready for gemini", "1 in progress", "1 wait for other tasks", "do not poll"):
+    for words in ("Nothing is ready for gemini", "1 in progress", "1 waiting for other tasks", "do not poll"):
         assert words in result.message
     assert result.retry_after_seconds == 120.0
 
@@ -174,7 +174,7 @@ def test_an_empty_answer_counts_only_what_was_asked_for_and_names_the_filter(ses
     write_task(tasks_dir, "t-2", "inbox", project="aops")
     result = call(session, "claim_next_task", project="aops")
     assert result.waiting_on.inbox == 1
-    assert "project=aops" in result.message
+    assert "with project aops" in result.message
 
 
 def test_retry_after_counts_down_with_the_lease_but_is_never_nothing(

@@ -180,7 +180,7 @@ def test_giving_back_counts_no_attempt(session: Session, tasks_dir: Path) -> Non
 def test_the_settings_say_how_many_attempts_there_are(
     session: Session, other: Session, tasks_dir: Path, clock: Clock
 ) -> None:
-    write_file(tasks_dir / "settings.json", '{"claims": {"max_attempts": 1, "lease_seconds": 10}}')
+    write_file(tasks_dir / "settings.json", '{"claims": {"max_attempts": 1, "lease_seconds": 10, "renew_seconds": 3}}')
     path = write_task(tasks_dir, "t-1")
     claim(session)
     session.close()

@@ -13,7 +13,7 @@ from dibs.answers import LONG_TEXT, SHORT_TEXT, Request, Result, TaskView, Texts
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments
 from dibs.store.ledger import Hold
-from dibs.store.task import Complexity
+from dibs.store.task import ComplexityOrNone
 from dibs.store.task_file import Change, Raw, TaskFile, edit_header, read_task_file
 
 EMPTY = b"---\nid: x\ntitle: x\nstatus: active\n---\n"
@@ -26,7 +26,7 @@ class AddRequest(Request):
     project: Annotated[str, Field(max_length=200, description="Its project; ids begin with it.")] = ""
     type: Annotated[str, Field(max_length=100, description="task, bug, feature, epic, …")] = ""
     priority: Annotated[int, Field(ge=0, le=4, description="0 (now) to 4 (some day).")] = 2
-    complexity: Annotated[Complexity | Literal[""], Field(description="How hard it is, and for whom.")] = ""
+    complexity: Annotated[ComplexityOrNone, Field(description="How hard it is, and for whom.")] = ""
     tags: Annotated[Texts, Field(description="Its tags.")] = []
     depends_on: Annotated[Texts, Field(description="Ids that must be done first.")] = []
     files: Annotated[Texts, Field(description="Files the work will change.")] = []

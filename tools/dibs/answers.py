@@ -114,7 +114,7 @@ def view(session: Session, stored: StoredTask, offset: int = 0, *, with_body: bo
         depends_on=list(task.depends_on),
         attempts=task.attempts,
         body=body[offset : offset + limit],
-        body_truncated=len(body) > offset + limit,
+        body_truncated=with_body and len(body) > offset + limit,
     )
 
 

@@ -14,6 +14,7 @@ from dibs.store.errors import InvalidArguments
 
 ADDED_BY_CLIENTS = frozenset({"wait_for_previous"})
 DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
+OFTEN_MEANT = {"task_id": ["id"], "taskid": ["id"], "task": ["id"], "token": ["claim_token"]}
 MISSPELT = 0.75
 
 
@@ -30,10 +31,9 @@ def input_schema(tool: Tool, *, shell: bool = False) -> dict[str, Any]:
 
 
 def _flat(prop: dict[str, Any]) -> dict[str, Any]:
-    """One property: a choice that may also be empty becomes one enum, bounds on texts are the server's business."""
-    if "anyOf" in prop:
-        words = [word for part in prop["anyOf"] for word in part.get("enum", ()) if word]
-        prop = {**{k: v for k, v in prop.items() if k != "anyOf"}, "type": "string", "enum": words}
+    """One property: a choice is not told that it may also be empty, bounds on texts are the server's business."""
+    if "enum" in prop:
+        prop = {**prop, "enum": [word for word in prop["enum"] if word]}
     dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength"}
     flat = {key: value for key, value in prop.items() if key not in dropped}
     if isinstance(flat.get("items"), dict):
@@ -56,6 +56,7 @@ def read_arguments(tool: Tool, given: Mapping[str, Any]) -> tuple[Request, list[
     foreign = [name for name in given if name not in known]
     for name in foreign:
         near = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=MISSPELT)
+        near = near or [meant for meant in OFTEN_MEANT.get(name.casefold(), ()) if meant in known]
         if near and name not in ADDED_BY_CLIENTS and near[0] not in given:
             raise InvalidArguments(
                 f"{tool.name} has no argument {name!r}, did you mean {near[0]!r}? Nothing was changed; call again",
@@ -76,7 +77,7 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (),
         return tool.request.model_validate(values)
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_context=False)
-        told = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {_told(dict(error))}" for error in wrong)
+        told = "; ".join(f"{error['loc'][0]}: {_told(dict(error))}" for error in wrong)
         unknown = f"; not known: {', '.join(map(repr, foreign))}" if foreign else ""
         raise InvalidArguments(
             f"{called or tool.name}: {told}{unknown}. Nothing was changed; mend that and call again"
@@ -84,14 +85,23 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (),
 
 
 def _told(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"])
-    return f"{message}, not {error['input']!r:.80}" if error["type"] != "missing" else "this argument is required"
+    if error["type"] == "missing":
+        return "this argument is required"
+    if error["type"] == "string_too_short":
+        return "this must not be empty"
+    message = str(error["msg"]).replace(" or ''", "").replace("Input should be", "it should be")
+    return f"{message}, not {error['input']!r:.80}"
 
 
 def output_schema(tool: Tool) -> dict[str, Any]:
-    """The result as one JSON Schema object without $ref, titles and descriptions: the shape, and no more."""
+    """What a call gives, as one JSON Schema object without $ref, titles and descriptions: a whole result, or an error.
+
+    Clients on the TypeScript SDK hold errors against it too, and keep one that does not fit from the model.
+    """
     schema = tool.result.model_json_schema(mode="serialization")
-    return _bare(schema, schema.get("$defs", {}))
+    bare = _bare(schema, schema.get("$defs", {}))
+    result = {"required": bare.pop("required")}
+    return {**bare, "anyOf": [result, {"required": ["code", "message", "task_id"]}]}
 
 
 def _bare(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +112,9 @@ def _bare(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any
         if key == "properties":
             kept[key] = {name: _bare(prop, definitions) for name, prop in value.items()}
             kept["required"] = list(value)  # also what has a default: all keys of a result are always there
-        elif key == "anyOf":
-            kept[key] = [_bare(part, definitions) for part in value]
+        elif key == "anyOf":  # something or null: nothing else occurs in results
+            something = _bare(next(part for part in value if part.get("type") != "null"), definitions)
+            kept |= {**something, "type": [something["type"], "null"]}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
             kept[key] = _bare(value, definitions)
         elif key in ("type", "enum", "const", "items", "additionalProperties"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from dibs import reports
 from dibs.answers import LONG_TEXT, EndResult, Id, Request, Texts, Token
@@ -16,11 +16,15 @@ from dibs.store.task_file import TaskFile
 
 class BlockRequest(Request):
     id: Id
-    reason: Annotated[str, Field(min_length=1, max_length=LONG_TEXT, description="What stands in the way.")]
+    reason: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=LONG_TEXT),
+        Field(description="What stands in the way."),
+    ]
     claim_token: Token = ""
     kind: Annotated[
         Literal["human", "dependency", "agent", "environment", "external", "conflict"],
-        Field(description="What it waits for."),
+        Field(description="What it waits for; human if left out."),
     ] = "human"
     evidence: Annotated[str, Field(max_length=LONG_TEXT, description="What you saw.")] = ""
     next_step: Annotated[str, Field(max_length=LONG_TEXT, description="What would unblock it.")] = ""
@@ -43,7 +47,7 @@ def block_task(session: Session, request: BlockRequest, call: Call) -> EndResult
             how="blocked",
             edit=lambda admitted: _edit(session, admitted, lines),
             message=lambda stored, claim: f"{stored.task.id} is blocked. Do not retry it; claim the next task, or stop",
-            report="\n\n".join([f"# Blocked: {request.id}", *lines]),
+            report="\n\n".join(lines),
         )
     )
 

@@ -21,7 +21,7 @@ from dibs.store.index import Row, StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.readiness import obstacles
 from dibs.store.snapshot import Snapshot
-from dibs.store.task import ENDED, Complexity, Task
+from dibs.store.task import ENDED, ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
 from dibs.taking import roll_back, take, take_up
 
@@ -34,7 +34,7 @@ PAUSE_SECONDS = 0.5
 class ClaimRequest(Request):
     caller: Annotated[str, Field(max_length=200, description="A short name of your own.")] = ""
     project: Annotated[str, Field(max_length=200, description="Only this project.")] = ""
-    complexity: Annotated[Complexity | Literal[""], Field(description="Only this complexity.")] = ""
+    complexity: Annotated[ComplexityOrNone, Field(description="Only this complexity.")] = ""
     type: Annotated[str, Field(max_length=100, description="Only this type, such as bug.")] = ""
     tags: Annotated[Texts, Field(description="Has all of these.")] = []
     skip_tags: Annotated[Texts, Field(description="Has none of these.")] = []
@@ -333,25 +333,23 @@ def _seconds_until(moment: datetime, now: datetime) -> float:
 def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int, also_held: list[str]) -> str:
     request = attempt.request
     words = {
-        "dependencies": "wait for other tasks",
-        "files": "wait for files",
-        "reserved": "are reserved for others",
-        "human": "wait for a person",
-        "inbox": "are in the inbox",
-        "on_hold": "are on hold",
-        "other": "are containers or have open children",
+        "dependencies": "waiting for other tasks",
+        "files": "waiting for files",
+        "reserved": "reserved for others",
+        "human": "waiting for a person",
+        "inbox": "in the inbox",
+        "on_hold": "on hold",
+        "other": "a container or with open children",
     }
     parts = [f"{in_progress} in progress"] if in_progress else []
     parts += [f"{count} {words[kind]}" for kind, count in counts.model_dump().items() if count]
     asked = {name: getattr(request, name) for name in ("project", "complexity", "type", "tags", "skip_tags", "parent")}
-    filters = ", ".join(f"{name}={value}" for name, value in asked.items() if value)
-    where = f" with {filters}" if filters else ""
+    filters = [f"{name} {', '.join(v) if isinstance(v, list) else v}" for name, v in asked.items() if v]
+    where = f" with {'; '.join(filters)}" if filters else ""
+    why = ", ".join(parts) or ("no open task matches" if filters else "no open task is left")
     if also_held:
         return (
-            f"Nothing more is ready for {attempt.caller}{where}: {', '.join(parts)}. "
+            f"Nothing more is ready for {attempt.caller}{where}: {why}. "
             f"You still hold {', '.join(also_held)}: finish that, then stop"
         )
-    return (
-        f"Nothing is ready for {attempt.caller}{where}: {', '.join(parts) or 'no open task is left'}. "
-        "Report that the queue is empty and stop; do not poll"
-    )
+    return f"Nothing is ready for {attempt.caller}{where}: {why}. Report that the queue is empty and stop; do not poll"

@@ -34,6 +34,7 @@ class CompleteRequest(Request):
 
 def complete_task(session: Session, request: CompleteRequest, call: Call) -> EndResult:
     """Finish a task you claimed, once it is done and checked. Unticked "- [ ]" items in its file refuse."""
+    lines = _lines(request)
     return end(
         EndCall(
             session=session,
@@ -42,7 +43,7 @@ def complete_task(session: Session, request: CompleteRequest, call: Call) -> End
             how="completed",
             edit=lambda admitted: _edit(session, request, admitted),
             message=lambda stored, claim: f"{stored.task.id} is done. Claim the next task, or stop",
-            report="\n\n".join([f"# Completion of {request.id}", *_lines(request)]),
+            report="\n\n".join(lines),
             warnings=lambda stored, claim: _unpromised(request, claim),
         )
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from dibs.answers import EndResult, as_answer, held_keys, newly_ready, view
 from dibs.fence import Admitted, admit
 from dibs.reconcile import end_claim
+from dibs.reports import stamp
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How
 from dibs.store.errors import ClaimLost, DibsError, MalformedTask, TaskChanged, TaskNotFound
@@ -77,7 +80,8 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     if claim is not None:
         # the file has it by now: a ledger that went away between the steps has no claim to end any more
         with suppress(MutexGone, FileNotFoundError):
-            end_claim(store, hold, claim, call.how, written.task.status, as_answer(result))
+            answer, report = as_answer(result), _digest(call.report)
+            end_claim(store, hold, claim, call.how, written.task.status, answer=answer, report=report)
         call.session.let_go(claim)
     else:
         hold.note(store.now(), call.how, id=stored.task.id, status=written.task.status, caller=call.session.client)
@@ -85,21 +89,39 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
 
 
 def _again(call: EndCall, past: Ending) -> EndResult:
-    """The same token after the same ending: the same answer. A crash may have cost the answer, never the ending."""
+    """The same token after the same ending: the same answer. A crash may have cost the answer, never the ending.
+
+    A report that is another one than the first is not written into the file any more, but kept.
+    """
     if past.answer is not None:
-        return EndResult.model_validate(past.answer)
-    stored = call.session.store.find(past.claim.id)
-    return EndResult(
-        task=view(call.session, stored, with_body=False),
-        newly_ready=[],
-        message=call.message(stored, past.claim),
-        warnings=[],
+        result = EndResult.model_validate(past.answer)
+    else:
+        stored = call.session.store.find(past.claim.id)
+        task = view(call.session, stored, with_body=False)
+        result = EndResult(task=task, newly_ready=[], message=call.message(stored, past.claim), warnings=[])
+    if not call.report or _digest(call.report) == past.report:
+        return result
+    kept = _keep(call)
+    told = (
+        f"{past.claim.id} had ended before this call, and its file has the report of then; this one was kept in {kept}"
     )
+    return result.model_copy(update={"warnings": [*result.warnings, told]})
+
+
+def _digest(report: str) -> str:
+    return hashlib.sha256(report.encode("utf-8", "replace")).hexdigest() if report else ""
+
+
+def _keep(call: EndCall) -> Path:
+    """Keep a report that does not go into its task file."""
+    now = call.session.store.now()
+    text = f"# {call.task_id}, {call.how} at {stamp(now)}\n\n{call.report}\n"
+    return call.session.store.ledger.keep_orphan(call.task_id, now, text)
 
 
 def _keep_report(call: EndCall, error: DibsError) -> None:
     try:
-        path = call.session.store.ledger.keep_orphan(call.task_id, call.session.store.now(), call.report)
+        path = _keep(call)
     except (OSError, DibsError):
         return
     error.message = f"{error.message.rstrip('.')}. Your report was kept in {path}"

@@ -96,7 +96,7 @@ def locate(session: Session, hold: Hold, task_id: str, token: str = "") -> tuple
     """
     store = session.store
     claim = hold.claim(task_id)
-    stored = store.find_claimed(claim) if claim is not None else _find(session, task_id, token)
+    stored = store.find_claimed(claim) if claim is not None else _find(session, hold, task_id, token)
     claim = claim or hold.claim(stored.task.id) or _claim_of_token(session, hold, stored)
     standing = reconcile(store, hold, stored, claim)
     fresh = store.read(stored.task.path)
@@ -111,10 +111,21 @@ def _claim_of_token(session: Session, hold: Hold, stored: StoredTask) -> Claim |
     return claim if renamed else None
 
 
-def _find(session: Session, task_id: str, token: str) -> StoredTask:
+def _find(session: Session, hold: Hold, task_id: str, token: str) -> StoredTask:
+    """The task of an id; or, where the record of its claim is lost and its name changed, the one the token stands in.
+
+    Raises:
+        TaskNotFound: also when the token is a known claim's on another task: nobody is guessed to have meant that.
+    """
     try:
         return session.store.find(task_id)
-    except (TaskNotFound, MalformedTask):
+    except (TaskNotFound, MalformedTask) as error:
+        meant = next((claim.id for claim in hold.claims() if token and claim.token == token), None)
+        if meant is not None and isinstance(error, TaskNotFound):
+            raise TaskNotFound(
+                f"there is no task {task_id}; your claim_token is that of {meant}. Call again with id={meant}",
+                task_id=task_id,
+            ) from error
         for task in session.store.index.snapshot().tasks.values():
             if token and task.token == token and (stored := session.store.read(task.path)) is not None:
                 return stored
@@ -129,12 +140,7 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
     if past is not None and past.how == how:
         return past
     if claim is not None:
-        raise ClaimLost(
-            f"{claim.id} is now held by {claim.owner.caller or 'somebody else'} since {stamp(claim.claimed_at)}; "
-            "your claim on it is over. Stop work on it at once and change nothing more for it",
-            task_id=claim.id,
-            owner=claim.owner.caller,
-        )
+        raise _held_by_another(hold, claim, token, past)
     task = stored.task
     unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
     if past is not None and unclaimed_since and task.status == past.left_status and _counts_late(past, how):
@@ -151,6 +157,21 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
     )
 
 
+def _held_by_another(hold: Hold, claim: Claim, token: str, past: Ending | None) -> ClaimLost:
+    since = f"{claim.id} is now held by {claim.owner.caller or 'somebody else'} since {stamp(claim.claimed_at)}"
+    of = next((other.id for other in hold.claims() if other.token == token), None)
+    if past is not None:
+        told = "your claim on it is over. Stop work on it at once and change nothing more for it"
+    elif of is not None:
+        told = f"this claim_token is that of {of}, not of {claim.id}. Pass the token you got with this task"
+    else:
+        told = (
+            "this claim_token is not known here. If you are the holder, see that you copied it whole; "
+            "if not, stop work on it at once and change nothing more for it"
+        )
+    return ClaimLost(f"{since}; {told}", task_id=claim.id, owner=claim.owner.caller)
+
+
 def _counts_late(past: Ending, how: How | None) -> bool:
     """Whether an ending still counts that comes after the claim was over: work does after a reaping; after somebody's
     hand only the report on what that hand did, because a person has the last word. Giving back never does."""
@@ -163,4 +184,6 @@ def _nobody(stored: StoredTask) -> str:
     task = stored.task
     if task.status == "in_progress":
         return f"{task.id} is in progress, but not by a claim of this directory: it is a person's work. Leave it alone"
+    if task.status in ENDED:
+        return f"{task.id} is {task.status} already, there is nothing to do for it. Claim the next task, or stop"
     return f"nobody holds {task.id} (it is {task.status}); claim it first: claim_next_task with id={task.id}"

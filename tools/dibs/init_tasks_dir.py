@@ -11,7 +11,15 @@ from typing import Any
 from dibs.store.errors import MalformedTask, SettingsError
 from dibs.store.index import Index
 from dibs.store.publish import write_temporary
-from dibs.store.settings import SETTINGS_FILE, Settings, StatusWord, fold, load_settings
+from dibs.store.settings import (
+    SETTINGS_FILE,
+    USUAL_FOLDERS,
+    Settings,
+    StatusWord,
+    fold,
+    load_settings,
+    usual_tasks_dirs,
+)
 from dibs.store.snapshot import Snapshot
 from dibs.store.task_file import read_task_file
 
@@ -37,16 +45,23 @@ class InitResult:
     unknown: dict[str, int]
 
 
-def init_tasks_dir(tasks_dir: Path, *, adopt: bool = False) -> InitResult:
-    """Make ``tasks_dir`` with a ``settings.json``; with ``adopt``, take over the task files that are in it.
+def init_tasks_dir(named: Path | None, project: Path, *, adopt: bool = False) -> InitResult:
+    """Make a tasks directory with a ``settings.json``; with ``adopt``, take over one that is there.
 
-    No task file is touched. Adopting reads every status word, and writes those whose meaning is plain into
-    ``settings.json`` as synonyms; the others are returned as ``unknown``.
+    It is the one that is ``named``, else, to adopt, the usual one that ``project`` has, else ``tasks`` in it. No task
+    file is touched. Adopting reads every status word, and writes those whose meaning is plain into ``settings.json`` as
+    synonyms; the others are returned as ``unknown``.
 
     Raises:
-        SettingsError: it has files already and ``adopt`` was not asked for, or it cannot be written.
+        SettingsError: there is something else already, or nothing to adopt.
     """
+    tasks_dir = _chosen(named, project, adopt)
     made = not tasks_dir.exists()
+    if adopt and made:
+        raise SettingsError(f"{tasks_dir} does not exist, so there is nothing to adopt", path=str(tasks_dir))
+    if (tasks_dir / SETTINGS_FILE).exists() and not adopt:
+        load_settings(tasks_dir)
+        raise SettingsError(f"{tasks_dir} is a tasks directory already; nothing was changed", path=str(tasks_dir))
     if not made and not adopt and any(tasks_dir.iterdir()):
         raise SettingsError(
             f"{tasks_dir} exists and is not empty; `dibs init --adopt --tasks-dir {tasks_dir}` takes over what is in "
@@ -60,6 +75,22 @@ def init_tasks_dir(tasks_dir: Path, *, adopt: bool = False) -> InitResult:
     if learnt or not (tasks_dir / SETTINGS_FILE).exists():
         _write_settings(tasks_dir, settings, learnt)
     return InitResult(tasks_dir, made, index.refresh(load_settings(tasks_dir)), learnt, unknown)
+
+
+def _chosen(named: Path | None, project: Path, adopt: bool) -> Path:
+    if named is not None:
+        return named
+    found = usual_tasks_dirs(project)
+    if adopt and found:
+        return found[0]
+    other = next((folder for folder in found if folder != project / USUAL_FOLDERS[0]), None)
+    if other is not None:
+        raise SettingsError(
+            f"there are tasks in {other} already, and a second directory would hide them; `dibs init --adopt` takes "
+            "them over and changes no task file. To have another one all the same, name it with --tasks-dir",
+            path=str(other),
+        )
+    return project / USUAL_FOLDERS[0]
 
 
 def _status_words(

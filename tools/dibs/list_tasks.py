@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.answers import Request, Result, Texts, held_keys
 from dibs.session import Call, Session
+from dibs.store.errors import InvalidArguments
 from dibs.store.readiness import obstacles, reserved_for
-from dibs.store.settings import Settings
+from dibs.store.settings import STATUS_WORDS, Settings
 from dibs.store.task import Task
 
 
@@ -45,6 +46,7 @@ def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult
     """List tasks in the order in which they would be handed out. Reads only."""
     store = session.store
     snapshot, held, settings = store.refresh(), held_keys(store.ledger.claims()), store.settings
+    _require_known(request, settings)
     rows = []
     for task in sorted(snapshot.tasks.values(), key=Task.sort_key):
         if not _matches(task, request, settings):
@@ -65,6 +67,13 @@ def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult
             )
     warnings = [f"invalid and not listed: {error.message}" for error in snapshot.invalid]
     return ListResult(total=len(rows), tasks=rows[: request.limit] if request.limit else rows, warnings=warnings)
+
+
+def _require_known(request: ListRequest, settings: Settings) -> None:
+    unknown = next((word for word in request.status if settings.status_of(word) is None), None)
+    if unknown is not None:
+        hint = "; what is ready is listed with --ready" if unknown == "ready" else ""
+        raise InvalidArguments(f"{unknown!r} is no status, there are {', '.join(STATUS_WORDS)}{hint}")
 
 
 def _matches(task: Task, request: ListRequest, settings: Settings) -> bool:

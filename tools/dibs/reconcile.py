@@ -76,13 +76,20 @@ def _finish_record(store: TaskStore, hold: Hold, stored: StoredTask, claim: Clai
 
 
 def end_claim(
-    store: TaskStore, hold: Hold, claim: Claim, how: How, status: str, answer: dict[str, object] | None = None
+    store: TaskStore,
+    hold: Hold,
+    claim: Claim,
+    how: How,
+    status: str,
+    *,
+    answer: dict[str, object] | None = None,
+    report: str = "",
 ) -> None:
     """The last two steps of every ending: journal, then the claim file moves to the endings."""
     now = store.now()
     hold.note(now, how, id=claim.id, token=claim.token, caller=claim.owner.caller, status=status)
     reached("end.journal")
-    hold.end(Ending(claim=claim, how=how, at=now, left_status=status, answer=answer))
+    hold.end(Ending(claim=claim, how=how, at=now, left_status=status, answer=answer, report=report))
     reached("end.claim_file")
 
 

@@ -41,7 +41,7 @@ def release_task(session: Session, request: ReleaseRequest, call: Call) -> EndRe
             how="taken_away" if request.steal else "released",
             edit=lambda admitted: _edit(session, request, admitted),
             message=lambda stored, claim: f"{stored.task.id} was given back and is {stored.task.status} again",
-            report=f"# Note on {request.id}\n\n{request.note.strip()}" if request.note.strip() else "",
+            report=request.note.strip(),
         )
     )
 

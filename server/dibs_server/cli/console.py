@@ -29,6 +29,7 @@ EXIT_CODES = {
 }
 NOTHING_TO_CLAIM = 3
 GIVEN_UP = 130
+UNBOUNDED_WIDTH = 100_000
 
 
 def plain(text: str) -> str:
@@ -40,8 +41,16 @@ def shown(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def out() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    """The console of stdout: as wide as the terminal, and as wide as it takes where a program or a file reads."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = UNBOUNDED_WIDTH
+    return console
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import signal
 import sys
 import time
@@ -20,9 +21,19 @@ from dibs.init_tasks_dir import InitResult, init_tasks_dir
 from dibs.registry import TOOLS, Tool
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.errors import DibsError, StoreFailure
-from dibs.store.settings import find_tasks_dir
+from dibs.store.settings import find_tasks_dir, named_tasks_dir
 from dibs.store.task_store import TaskStore
-from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, NOTHING_TO_CLAIM, complain, out, print_json, shown, warn
+from dibs_server.cli.console import (
+    EXIT_CODES,
+    GIVEN_UP,
+    NOTHING_TO_CLAIM,
+    complain,
+    counted,
+    out,
+    print_json,
+    shown,
+    warn,
+)
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
 
@@ -53,7 +64,7 @@ def _command(tool: Tool) -> click.Command:
 
     def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
         values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
-        finish(tool.name, as_json, lambda: _run(tool, tasks_dir, values))
+        finish(tool.name, as_json, lambda call: _run(tool, tasks_dir, values, call))
 
     return click.Command(tool.command, callback=run, params=params, help=tool.description)
 
@@ -83,10 +94,9 @@ def _read(name: str, value: Any) -> Any:
     return value
 
 
-def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any]) -> Result:
+def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call: Call) -> Result:
     session = Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True)
-    request = validate(tool, values, called=f"dibs {tool.command}")
-    call = Call()
+    request = validate(tool, values, called=tool.command)
     started = time.monotonic()
     with _ctrl_c(call):
         while True:
@@ -122,18 +132,34 @@ def _login() -> str:
         return ""
 
 
-def finish(name: str, as_json: bool, act: Callable[[], Result]) -> None:
+def finish(name: str, as_json: bool, act: Callable[[Call], Result]) -> None:
     """Run, print, and end with the exit code that says how it went."""
+    call = Call()
     try:
-        answer = act().model_dump(mode="json")
+        answer = act(call).model_dump(mode="json")
     except DibsError as error:
         fail(error, as_json)
-    if as_json:
-        print_json(answer)
-    else:
-        render(name, out(), answer)
+    try:
+        if as_json:
+            print_json(answer)
+        else:
+            render(name, out(), answer)
+        sys.stdout.flush()
+    except OSError as exc:
+        _not_told(call, exc)
     if answer.get("status") == "empty":
         sys.exit(NOTHING_TO_CLAIM)
+
+
+def _not_told(call: Call, exc: OSError) -> NoReturn:
+    """The answer could not be printed: a claim that nobody hears of is taken back."""
+    undo = call.cancel()
+    if undo is not None:
+        undo()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the program does not fail too
+    if not isinstance(exc, BrokenPipeError) or undo is not None:
+        complain(f"the answer could not be printed ({exc.strerror})" + ("; the claim was taken back" if undo else ""))
+    sys.exit(EXIT_CODES["io"])
 
 
 def fail(error: DibsError, as_json: bool) -> NoReturn:
@@ -145,17 +171,18 @@ def fail(error: DibsError, as_json: bool) -> NoReturn:
 
 
 @program.command("init")
-@click.option("--tasks-dir", metavar="DIR", default="tasks", show_default=True, help="The directory to make.")
+@click.option("--tasks-dir", metavar="DIR", help="The directory to make; else DIBS_TASKS_DIR, else tasks/.")
 @click.option("--adopt", is_flag=True, help="Take over the task files that are in it; none of them is changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def init_command(tasks_dir: str, adopt: bool, as_json: bool) -> None:
+def init_command(tasks_dir: str | None, adopt: bool, as_json: bool) -> None:
     """Make a tasks directory, or take one over."""
     try:
-        result = init_tasks_dir(Path(tasks_dir).expanduser().absolute(), adopt=adopt)
+        result = init_tasks_dir(named_tasks_dir(tasks_dir), Path.cwd(), adopt=adopt)
     except DibsError as error:
         fail(error, as_json)
     except OSError as exc:
-        fail(StoreFailure(f"{tasks_dir}: {exc.strerror or exc}; nothing was made", path=tasks_dir), as_json)
+        where = str(exc.filename or tasks_dir)
+        fail(StoreFailure(f"{where}: {exc.strerror or exc}; nothing was made", path=where), as_json)
     if as_json:
         print_json(_initialised(result))
     else:
@@ -179,7 +206,8 @@ def _print_initialised(result: InitResult) -> None:
     console, snapshot = out(), result.snapshot
     console.print(shown(f"{'Made' if result.made else 'Ready:'} {result.tasks_dir}", "bold"))
     if snapshot.tasks or snapshot.invalid:
-        console.print(f"{len(snapshot.tasks)} tasks, {snapshot.notes} notes, {len(snapshot.invalid)} invalid")
+        counts = (counted(len(snapshot.tasks), "task"), counted(snapshot.notes, "note"))
+        console.print(f"{', '.join(counts)}, {len(snapshot.invalid)} invalid")
     for word, status in result.learnt.items():
         console.print(shown(f"status {word!r} is read as {status} (settings.json, `statuses`)"))
     for word, count in result.unknown.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dibs_server.cli.console import plain, shown, warn
+from dibs_server.cli.console import counted, plain, shown, warn
 
 Answer = Mapping[str, Any]
+MAX_ID_WIDTH = 40
+MIN_TITLE_WIDTH = 12
 STYLES = {
     "active": "cyan",
     "in_progress": "yellow",
@@ -45,6 +48,9 @@ def _claimed(console: Console, answer: Answer) -> None:
     console.print(Text("claim token  ", style="dim") + shown(answer["claim_token"], "bold yellow"))
     console.print(Text("lease until  ", style="dim") + shown(answer["lease_until"]))
     _body(console, task)
+    console.print()
+    finish = f"dibs complete {shlex.quote(task['id'])} --claim-token {answer['claim_token']} --summary '…'"
+    console.print(Text("when done    ", style="dim") + shown(finish))
 
 
 def _head(console: Console, task: Answer) -> None:
@@ -82,28 +88,48 @@ def _ended(console: Console, answer: Answer) -> None:
 
 
 def _listed(console: Console, answer: Answer) -> None:
-    if not answer["tasks"]:
-        console.print(Text("no such task", style="dim"))
+    rows = answer["tasks"]
+    if not rows:
+        console.print(Text("no such task; `dibs add` makes one", style="dim"))
         return
+    columns = {"id": MAX_ID_WIDTH, "status": len("in_progress"), "P": 1, "project": 16, "assignee": 16}
+    shown_rows = [_row(row) for row in rows]
+    widths = {
+        name: max(len(name), min(most, max(row[name].cell_len for row in shown_rows)))
+        for name, most in columns.items()
+        if name not in ("project", "assignee") or any(row[name] for row in shown_rows)
+    }
+
+    # rich would shrink every column for a long title; only the title may give way, and then what matters least
+    def left() -> int:
+        return console.width - sum(widths.values()) - 2 * len(widths)
+
+    for name in ("assignee", "project"):
+        if left() < MIN_TITLE_WIDTH:
+            widths.pop(name, None)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("id", "status", "P", "project", "assignee"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("title", overflow="ellipsis", no_wrap=True)
-    for row in answer["tasks"]:
-        word = "ready" if row["ready"] else row["status"]
-        style = "bold cyan" if row["ready"] else STYLES.get(row["status"], "")
-        texts = (row["id"], word, str(row["priority"]), row["project"], row["assignee"], row["title"])
-        table.add_row(*(shown(text, style if text == word else "") for text in texts))
+    for name, width in widths.items():
+        table.add_column(name, width=width, no_wrap=name != "id", overflow="fold" if name == "id" else "ellipsis")
+    table.add_column("title", max_width=max(MIN_TITLE_WIDTH, left()), no_wrap=True, overflow="ellipsis")
+    for row in shown_rows:
+        table.add_row(*(row[name] for name in widths), row["title"])
     console.print(table)
-    if len(answer["tasks"]) < answer["total"]:
-        console.print(Text(f"… {answer['total'] - len(answer['tasks'])} more", style="dim"))
+    if len(rows) < answer["total"]:
+        console.print(Text(f"… {answer['total'] - len(rows)} more", style="dim"))
+
+
+def _row(row: Answer) -> dict[str, Text]:
+    word = "ready" if row["ready"] else row["status"]
+    style = "bold cyan" if row["ready"] else STYLES.get(row["status"], "")
+    cells = {name: shown(row[name]) for name in ("id", "project", "assignee", "title")}
+    return {**cells, "status": shown(word, style), "P": Text(str(row["priority"]))}
 
 
 def _stats(console: Console, answer: Answer) -> None:
     waiting = sum(answer["waiting_on"].values())
     console.print(
-        Text(f"{answer['total']} tasks", style="bold")
-        + Text(f", {answer['notes']} notes    ")
+        Text(counted(answer["total"], "task"), style="bold")
+        + Text(f", {counted(answer['notes'], 'note')}    ")
         + Text(f"{answer['ready']} ready", style="bold cyan")
         + Text(f"    {len(answer['in_progress'])} in progress", style="yellow")
         + Text(f"    {waiting} waiting")
@@ -111,9 +137,14 @@ def _stats(console: Console, answer: Answer) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("by status", _counts(answer["by_status"]))
-    table.add_row("by type", _counts(answer["by_type"]))
-    table.add_row("waiting on", _counts({kind: n for kind, n in answer["waiting_on"].items() if n}))
+    waiting_on = {kind: n for kind, n in answer["waiting_on"].items() if n}
+    for label, counts in (
+        ("by status", answer["by_status"]),
+        ("by type", answer["by_type"]),
+        ("waiting on", waiting_on),
+    ):
+        if counts:
+            table.add_row(label, _counts(counts))
     for row in answer["in_progress"]:
         until = f" until {row['lease_until']}" if row["lease_until"] else " by hand"
         table.add_row("in progress", shown(f"{row['id']}  {row['caller']}{until}"))
@@ -124,11 +155,12 @@ def _stats(console: Console, answer: Answer) -> None:
         line = f":{row['line']}" if row["line"] else ""
         table.add_row(Text("invalid", style="red"), shown(f"{row['path']}{line}: {row['cause']}"))
     if answer["invalid"]["count"] > len(answer["invalid"]["first"]):
-        table.add_row("", f"… {answer['invalid']['count'] - len(answer['invalid']['first'])} more invalid")
-    if answer["stale"]:
         table.add_row(
-            Text("stale", style="red"), f"{answer['stale']} claims past their lease; the next claim settles them"
+            "", f"… {answer['invalid']['count'] - len(answer['invalid']['first'])} more; `dibs list` names all"
         )
+    if answer["stale"]:
+        told = f"{counted(answer['stale'], 'claim')} past the lease or without a record; the next claim settles that"
+        table.add_row(Text("stale", style="red"), told)
     console.print(table)
 
 

@@ -84,13 +84,17 @@ How = Literal["completed", "blocked", "released", "reaped", "by_hand", "taken_aw
 
 
 class Ending(_Record):
-    """How one claim ended: the verb, its answer (to give again), and the status it left in the task file."""
+    """How one claim ended: the verb, its answer (to give again), and the status it left in the task file.
+
+    ``report`` is the digest of what the caller reported, "" when that was nothing or is not known.
+    """
 
     claim: Claim
     how: How
     at: AwareDatetime
     left_status: str = ""
     answer: dict[str, object] | None = None
+    report: str = ""
 
 
 class Endings(_Record):

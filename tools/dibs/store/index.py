@@ -15,16 +15,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibs.store.errors import MalformedTask
+from dibs.store.errors import MalformedTask, SettingsError
 from dibs.store.globs import matches
 from dibs.store.publish import RACY_NS, Signature
-from dibs.store.settings import Settings
+from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
 from dibs.store.task import Task, make_task
 from dibs.store.task_file import MAX_FILE_BYTES, TaskFile, read_task_file
 
 FRESH_SECONDS = 0.020
 FRESH_TIMES_COST = 10
+NO_FILE = Signature(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class Index:
         rows: dict[str, Row] = {}
         changed = False
         for path, found in _files(self._tasks_dir):
+            if isinstance(found, MalformedTask):
+                rows[path] = Row(NO_FILE, found, racy=True)
+                continue
             if not matches(path, self._settings.include) or matches(path, self._settings.exclude):
                 continue
             row = known = self._rows.get(path)
@@ -127,18 +131,28 @@ class Index:
         self._scanned_at, self.scan_seconds = started, time.monotonic() - started
 
 
-def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Files below the directory with their stat. Names with a dot in front do not exist; links are not followed."""
+def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result | MalformedTask]]:
+    """Files below the directory with their stat, folders that cannot be read with what is wrong.
+
+    Names with a dot in front do not exist; links are not followed.
+
+    Raises:
+        SettingsError: a folder in it is a tasks directory of its own. Two ledgers would give every task out twice.
+    """
     folders = [("", str(tasks_dir))]
     while folders:
         prefix, folder = folders.pop()
         try:
             entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
             if not prefix:
                 raise
+            if isinstance(exc, PermissionError):
+                yield prefix, MalformedTask("this folder cannot be read; give this user the right to", path=prefix)
             continue
         for entry in entries:
+            if entry.name == LEDGER_FOLDER and prefix:
+                raise nested(tasks_dir, tasks_dir / prefix)
             if entry.name.startswith("."):
                 continue
             try:
@@ -148,6 +162,14 @@ def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+
+
+def nested(outer: Path, inner: Path) -> SettingsError:
+    return SettingsError(
+        f"{outer} and {inner} inside it are both used as tasks directories, and would hand out the same tasks twice; "
+        f"use one of them: name it with --tasks-dir, and remove {LEDGER_FOLDER} from the other when nobody works there",
+        path=str(inner),
+    )
 
 
 def read_row(tasks_dir: Path, path: str, found: os.stat_result, settings: Settings) -> Row:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from dibs.store.errors import SettingsError
+from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.globs import compile_glob
 from dibs.store.task_file import read_task_file
 
@@ -75,6 +75,12 @@ class Claims(_Section):
     max_attempts: int = Field(3, ge=1, le=1000, description="Lost attempts after which a task becomes blocked.")
     mutex_wait_seconds: Seconds = Field(10, description="How long a change waits for the directory's mutex.")
     skip_tags: tuple[str, ...] = Field((), description="Tasks with one of these tags are never claimed.")
+
+    @model_validator(mode="after")
+    def _renews_in_time(self) -> Claims:
+        if self.renew_seconds >= self.lease_seconds:
+            raise ValueError("renew_seconds must be shorter than lease_seconds, or leases pass between two renewals")
+        return self
 
 
 class Settings(_Section):
@@ -156,13 +162,21 @@ def load_settings(tasks_dir: Path) -> Settings:
 def _complaint(error: Mapping[str, object]) -> str:
     loc = error["loc"]
     names = [str(part) for part in loc] if isinstance(loc, tuple) else []
+    if names[-1:] == ["[key]"]:
+        return f"{names[0]}: {names[1]!r} is not one of {', '.join(STATUS_WORDS)}"
     where = ".".join(names) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
     sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims}
     section = sections.get(names[0], Settings)
     near = difflib.get_close_matches(names[-1], section.model_fields, n=1)
-    return f"unknown key {where!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def named_tasks_dir(explicit: str | None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """The directory that the argument or ``DIBS_TASKS_DIR`` names, whether it is there or not."""
+    named = explicit or (os.environ if environment is None else environment).get(TASKS_DIR_VARIABLE)
+    return Path(named).expanduser().absolute() if named else None
 
 
 def find_tasks_dir(
@@ -177,21 +191,20 @@ def find_tasks_dir(
         SettingsError: no such directory; the message says how to make one.
     """
     env = os.environ if environment is None else environment
-    named = explicit or env.get(TASKS_DIR_VARIABLE)
-    if named:
-        path = Path(named).expanduser().absolute()
+    path = named_tasks_dir(explicit, env)
+    if path is not None:
         if not path.is_dir():
+            what = "is a file, not a directory" if path.exists() else "does not exist"
+            by = "" if explicit else f" (from {TASKS_DIR_VARIABLE})"
             raise SettingsError(
-                f"the tasks directory {path} does not exist; "
-                f"make it with `dibs init --tasks-dir {path}`, or name another",
+                f"the tasks directory {path}{by} {what}; make one with `dibs init --tasks-dir …`, or name another",
                 path=str(path),
             )
         return path
     start = Path(env.get(PROJECT_DIR_VARIABLE) or cwd or Path.cwd()).absolute()
     for folder in (start, *start.parents):
-        for name in USUAL_FOLDERS:
-            if _is_tasks_dir(folder / name):
-                return folder / name
+        if found := usual_tasks_dirs(folder):
+            return found[0]
     raise SettingsError(
         f"no tasks directory found from {start} upwards; make one with `dibs init` in your project, "
         f"or name one with --tasks-dir or {TASKS_DIR_VARIABLE}",
@@ -199,11 +212,22 @@ def find_tasks_dir(
     )
 
 
+def usual_tasks_dirs(folder: Path) -> list[Path]:
+    """The usual folders directly in ``folder`` that are tasks directories."""
+    return [folder / name for name in USUAL_FOLDERS if _is_tasks_dir(folder / name)]
+
+
 def _is_tasks_dir(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    if (folder / LEDGER_FOLDER).is_dir() or _has_our_settings(folder):
-        return True
+    try:
+        if not folder.is_dir():
+            return False
+        if (folder / LEDGER_FOLDER).is_dir() or _has_our_settings(folder):
+            return True
+    except PermissionError as exc:
+        raise StoreFailure(
+            f"{folder} cannot be read; give this user the right to, or name another directory with --tasks-dir",
+            path=str(folder),
+        ) from exc
     return any(_is_task_file(path) for _, path in zip(range(FILES_LOOKED_AT), _markdown_below(folder), strict=False))
 
 

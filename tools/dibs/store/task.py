@@ -9,14 +9,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Literal, get_args
+from typing import Literal
 
 from dibs.store.errors import MalformedTask
 from dibs.store.settings import Settings, StatusWord
 from dibs.store.task_file import NESTED, TaskFile
 
-Complexity = Literal["mechanical", "requires-judgment", "multi-step", "needs-decomposition", "blocked-human"]
-COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
+ComplexityOrNone = Literal["mechanical", "requires-judgment", "multi-step", "needs-decomposition", "blocked-human", ""]
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 DEFAULT_PRIORITY = 2
 ENDED: frozenset[StatusWord] = frozenset({"done", "cancelled", "failed"})

@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from dibs.store.claims import Claim, host_name
 from dibs.store.errors import DibsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
-from dibs.store.index import Index, Row, StoredTask, read_row, read_stored
+from dibs.store.index import Index, Row, StoredTask, nested, read_row, read_stored
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
 from dibs.store.publish import Signature, publish_new, write_temporary
-from dibs.store.settings import SETTINGS_FILE, Settings, load_settings
+from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task, make_task
 from dibs.store.task_file import TaskFile
@@ -71,6 +71,8 @@ class TaskStore:
     @property
     def settings(self) -> Settings:
         """The settings as the file has them now; read again only when it changed. Raises SettingsError."""
+        if self._settings_read == "never":
+            self._refuse_nested()
         try:
             found: Signature | None = Signature.of((self.tasks_dir / SETTINGS_FILE).stat())
         except OSError:
@@ -79,6 +81,11 @@ class TaskStore:
             self._settings = load_settings(self.tasks_dir)
             self._settings_read = found
         return self._settings
+
+    def _refuse_nested(self) -> None:
+        for folder in self.tasks_dir.parents:
+            if (folder / LEDGER_FOLDER / "claims").is_dir():
+                raise nested(folder, self.tasks_dir)
 
     def refresh(self, *, after: float | None = None) -> Snapshot:
         """All tasks now; see :meth:`Index.refresh`. Raises StoreFailure when the directory cannot be read."""
@@ -104,10 +111,12 @@ class TaskStore:
             stored = self.read(task.path) if task is not None else None
             if stored is not None and stored.task.key == key:
                 return stored
-        raise TaskNotFound(
-            f"no task {task_id} in {self.tasks_dir}; ids are the `id` in a file's header, or its name without .md",
-            task_id=task_id,
-        )
+        note = self.index.row(f"{task_id.strip()}.md")
+        if note is not None and note.content is None:
+            why = f"{task_id.strip()}.md is a note, it has no header with a `status`"
+        else:
+            why = "ids are the `id` in a file's header, or its name without .md"
+        raise TaskNotFound(f"no task {task_id} in {self.tasks_dir}; {why}", task_id=task_id)
 
     def find_claimed(self, claim: Claim) -> StoredTask:
         """The task a claim is on, wherever its file is now: at the claim's path, or wherever its token stands.
