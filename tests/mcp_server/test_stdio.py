@@ -14,12 +14,12 @@ import anyio
 import pytest
 from in_memory import ask, connected
 from mcp import Client, StdioServerParameters
-from wire import DIBS, INITIALIZE, Wire, finish, served, start
 
 from dibs.store.ledger import Ledger
 from dibs.store.mutex import hold_mutex
 from doors import PATIENCE_SECONDS
 from support import header, write_file, write_task
+from wire import DIBS, INITIALIZE, Wire, finish, served, start
 
 pytestmark = pytest.mark.processes
 HOSTILE = (
@@ -106,6 +106,17 @@ def test_lines_that_are_no_requests_are_passed_over(tmp_path: Path) -> None:
         assert wire.ended() == 0
     assert every_line_is_json_rpc(wire)
     assert len(wire.complaints()) < QUIET_BYTES
+
+
+def test_a_report_with_half_a_character_arrives(tmp_path: Path) -> None:
+    path = write_task(tmp_path / "tasks", "t-1")
+    with served(tmp_path) as wire:
+        token = wire.call("claim_next_task")["claim_token"]
+        arguments = f'{{"id":"t-1","claim_token":"{token}","summary":"done \\ud83d"}}'
+        params = f'{{"name":"complete_task","arguments":{arguments}}}'
+        wire.send(f'{{"jsonrpc":"2.0","id":900,"method":"tools/call","params":{params}}}'.encode())
+        assert wire.reply(900)["result"]["structuredContent"]["task"]["status"] == "done"
+    assert "done \ufffd" in path.read_text(encoding="utf-8")
 
 
 # how it ends

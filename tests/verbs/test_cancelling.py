@@ -9,7 +9,7 @@ import pytest
 
 from dibs.renewing import renew_claims
 from dibs.session import Call, CallCancelled, Session
-from support import age, call, claim, endings, events, held_ids, write_file, write_task
+from support import age, call, claim, endings, events, held_ids, the_claim, write_file, write_task
 
 AtStep = Callable[[str, Callable[[], None]], None]
 CONTENT = b"---\nid: t-1\nstatus: To Do\nassignee:\n  - '@gemini'\n---\nbody\n"
@@ -56,18 +56,29 @@ def test_a_call_cancelled_after_it_returned_is_undone_by_whoever_cancels(session
     assert [event["event"] for event in events(session)] == ["claimed", "rolled_back"]
 
 
-def test_a_resumed_claim_whose_call_was_cancelled_is_given_back(
-    session: Session, make_session: Callable[..., Session], tasks_dir: Path, at_step: AtStep
+@pytest.mark.parametrize("when", ["resume.claim_file", "resume.task_file", "afterwards"])
+def test_a_resumed_claim_whose_call_was_cancelled_is_what_it_was(
+    session: Session, make_session: Callable[..., Session], tasks_dir: Path, at_step: AtStep, when: str
 ) -> None:
     path = write_file(tasks_dir / "t-1.md", CONTENT)
-    claim(session)
-    age(path)
+    token = claim(session).claim_token
+    before = age(path).read_bytes()
     session.close()
     given_up, heir = Call(), make_session()
-    at_step("resume.task_file", lambda: given_up.cancel() and None)
-    with pytest.raises(CallCancelled):
+    if when == "afterwards":
         call(heir, "claim_next_task", given_up, resume=True)
-    assert nothing_happened(heir, path)
+        undo = given_up.cancel()
+        assert undo is not None
+        undo()
+    else:
+        at_step(when, lambda: given_up.cancel() and None)
+        with pytest.raises(CallCancelled):
+            call(heir, "claim_next_task", given_up, resume=True)
+    assert path.read_bytes() == before
+    assert heir.held() == []
+    assert the_claim(heir, "t-1").token == token
+    call(heir, "release_task", id="t-1", claim_token=token)
+    assert path.read_bytes() == CONTENT
 
 
 def test_undoing_after_the_work_was_done_changes_nothing(session: Session, tasks_dir: Path) -> None:

@@ -23,7 +23,7 @@ def listed(text: str) -> list[Any]:
     if text.lstrip().startswith("["):
         try:
             return list(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             return [text]
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -80,6 +80,15 @@ class _Attempt:
         return self.session.lease_seconds(self.request.lease)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A claim with its answer; ``before`` is the claim it takes up, if it does."""
+
+    claim: Claim
+    result: ClaimResult
+    before: Claim | None = None
+
+
 def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> ClaimResult:
     """Take the next ready task; it is yours alone until you end it. Keep claim_token for ending it. Status "empty":
     nothing is ready for you; stop and report, do not poll."""
@@ -95,9 +104,8 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
         taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
         return _empty(attempt)
-    claim, result = taken
-    call.finish(lambda: roll_back(session, claim))
-    return result
+    call.finish(lambda: roll_back(session, taken.claim, taken.before))
+    return taken.result
 
 
 def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_seconds: float) -> float | None:
@@ -107,14 +115,15 @@ def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_second
     return min(PAUSE_SECONDS, request.wait_seconds - waited_seconds)
 
 
-def _claim(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult] | None:
+def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     """Under the mutex: take back what is due, then take the best task that is ready on the bytes of its file."""
     session, request = attempt.session, attempt.request
     attempt.call.check()
     reap_due(session.store, hold, session.store.index.snapshot())
     if request.resume and (found := _resumable(attempt, hold)) is not None:
-        claim, stored = take_up(session, hold, *found, attempt.caller, attempt.lease_seconds)
-        return claim, _claimed(attempt, hold, claim, stored, "Resumed")
+        before = found[1]
+        claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
+        return _Taken(claim, _claimed(attempt, hold, claim, stored, "Resumed"), before)
     if request.id:
         return _claim_this(attempt, hold)
     for _ in range(CANDIDATES_A_HOLD):
@@ -153,7 +162,7 @@ def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
             yield task
 
 
-def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> tuple[Claim, ClaimResult] | None:
+def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
     """Take what the index proposed, if the files agree. None: they do not, or cannot be written; look at the next."""
     session, index = attempt.session, attempt.session.store.index
     try:
@@ -163,7 +172,7 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> tuple[Claim, Cl
         if stored is None or stored.task != task:
             return None
         claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return claim, _claimed(attempt, hold, claim, taken, "Claimed")
+        return _Taken(claim, _claimed(attempt, hold, claim, taken, "Claimed"))
     except MalformedTask as error:
         row = index.row(task.path)
         if row is not None:
@@ -187,7 +196,7 @@ def _relatives_changed(attempt: _Attempt, task: Task) -> bool:
     return sum(index.look_again(other.path) for other in near) > 0
 
 
-def _claim_this(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult]:
+def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     """Claim the one task that was asked for.
 
     Raises:
@@ -202,7 +211,7 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> tuple[Claim, ClaimResult]:
     in_the_way = list(obstacles(stored.task, store.refresh(), store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return taken, _claimed(attempt, hold, taken, stored, "Claimed")
+        return _Taken(taken, _claimed(attempt, hold, taken, stored, "Claimed"))
     owner = claim.owner.caller if claim is not None else ""
     why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least" if claim else ""
     if claim and owner == attempt.caller:
@@ -283,10 +292,10 @@ def _also_held(attempt: _Attempt, claims: list[Claim], but: str = "") -> list[st
 
 def _warnings(hold: Hold, task: Task, session: Session) -> dict[str, str]:
     found: dict[str, str] = {}
-    last = hold.endings(task.id).last
-    if last is not None and last.how == "completed":
+    done = hold.endings(task.id).completion
+    if done is not None:
         found["completed"] = (
-            f"{task.id} was completed by {last.claim.owner.caller} at {stamp(last.at)}, but its file is active again "
+            f"{task.id} was completed by {done.claim.owner.caller} at {stamp(done.at)}, but its file is active again "
             "(a git checkout?); see whether the work is there before you do it again"
         )
     soft = [dep for dep in task.soft_depends_on if not _is_done(dep, session)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from dibs.reconcile import end_claim
 from dibs.reports import stamp
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How
-from dibs.store.errors import ClaimLost, DibsError, MalformedTask, TaskChanged, TaskNotFound
+from dibs.store.errors import ClaimError, DibsError, MalformedTask, TaskChanged, TaskNotFound
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.mutex import MutexGone
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile
+
+SAVING_SECONDS = (0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,29 @@ def end(call: EndCall) -> EndResult:
 
     Raises:
         TaskNotFound, MalformedTask, TaskChanged, ClaimLost, NotClaimed, TokenRequired: the report, if there is one, is
-            kept in ``.dibs/orphans/`` where the work may be done already; the message says where.
+            kept in ``.dibs/orphans/`` where it comes from a holder, present or past; the message says where.
     """
     call.session.named(call.task_id, call.token)
     call.session.store.refresh()
+    ours = bool(call.token) or call.session.once_held(call.task_id)
     try:
-        return call.session.store.change(lambda hold: _end(call, hold))
-    except (ClaimLost, MalformedTask, TaskChanged, TaskNotFound) as error:
-        if call.token and call.report:
+        return _patiently(call)
+    except (ClaimError, MalformedTask, TaskChanged, TaskNotFound) as error:
+        if ours and call.report:
             _keep_report(call, error)
         raise
+
+
+def _patiently(call: EndCall) -> EndResult:
+    """An editor that saves may leave no file, or half of one, for a moment: look again before saying so."""
+    for pause_seconds in SAVING_SECONDS:
+        try:
+            return call.session.store.change(lambda hold: _end(call, hold))
+        except (MalformedTask, TaskNotFound):
+            if not call.session.store.ledger.claim(call.task_id):
+                raise
+            time.sleep(pause_seconds)
+    return call.session.store.change(lambda hold: _end(call, hold))
 
 
 def _end(call: EndCall, hold: Hold) -> EndResult:

@@ -49,7 +49,7 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
     """
     token = token.strip()
     past = hold.endings(task_id).of(token) if token else None
-    if past is not None and past.how == how and past.answer is not None:
+    if past is not None and past.how == how and past.answer is not None and not _stands_again(session, past):
         _finish(hold, past)
         return past
     stored, claim = locate(session, hold, task_id, token)
@@ -67,6 +67,15 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
             owner=claim.owner.caller,
         )
     return Admitted(stored, claim)
+
+
+def _stands_again(session: Session, past: Ending) -> bool:
+    """Whether the file says that the claim still holds, though it ended: git took the file back to that time."""
+    try:
+        stored = session.store.read(past.claim.path)
+    except MalformedTask:
+        return False
+    return stored is not None and stored.task.status == "in_progress" and stored.task.token == past.claim.token
 
 
 def _finish(hold: Hold, past: Ending) -> None:
@@ -97,7 +106,7 @@ def locate(session: Session, hold: Hold, task_id: str, token: str = "") -> tuple
     store = session.store
     claim = hold.claim(task_id)
     stored = store.find_claimed(claim) if claim is not None else _find(session, hold, task_id, token)
-    claim = claim or hold.claim(stored.task.id) or _claim_of_token(session, hold, stored)
+    claim = claim or hold.claim(stored.task.id) or _claim_of_token(session, hold, stored) or _own(session, hold, stored)
     standing = reconcile(store, hold, stored, claim)
     fresh = store.read(stored.task.path)
     return fresh or stored, standing
@@ -111,6 +120,17 @@ def _claim_of_token(session: Session, hold: Hold, stored: StoredTask) -> Claim |
     return claim if renamed else None
 
 
+def _own(session: Session, hold: Hold, stored: StoredTask) -> Claim | None:
+    """The claim that this very process holds on a task whose claim file is lost: it still knows all of the record."""
+    task = stored.task
+    claim = next((claim for claim in session.held() if task.token and claim.token == task.token), None)
+    if claim is None or task.status != "in_progress" or hold.endings(task.id).of(task.token) is not None:
+        return None
+    hold.set_aside_damaged()
+    hold.create(claim)
+    return claim
+
+
 def _find(session: Session, hold: Hold, task_id: str, token: str) -> StoredTask:
     """The task of an id; or, where the record of its claim is lost and its name changed, the one the token stands in.
 
@@ -121,7 +141,9 @@ def _find(session: Session, hold: Hold, task_id: str, token: str) -> StoredTask:
         return session.store.find(task_id)
     except (TaskNotFound, MalformedTask) as error:
         meant = next((claim.id for claim in hold.claims() if token and claim.token == token), None)
-        if meant is not None and isinstance(error, TaskNotFound):
+        if meant is not None:
+            if isinstance(error, MalformedTask):
+                raise
             raise TaskNotFound(
                 f"there is no task {task_id}; your claim_token is that of {meant}. Call again with id={meant}",
                 task_id=task_id,

@@ -70,7 +70,9 @@ def _finish_record(store: TaskStore, hold: Hold, stored: StoredTask, claim: Clai
     """The task was ended while claimed: by us, if the token is out of the file already; else by a person's hand."""
     by_hand = stored.task.token == claim.token
     if by_hand:
-        stored = store.write(hold, stored, edit_header(stored.file, reports.former_changes(claim, "claim")))
+        stored = store.write(
+            hold, stored, edit_header(stored.file, reports.former_changes(stored.file, claim, "claim"))
+        )
     how: How = "by_hand" if by_hand else HOW_OF_STATUS.get(stored.task.status, "by_hand")
     end_claim(store, hold, claim, how, stored.task.status)
 

@@ -26,20 +26,31 @@ def take(file: TaskFile, caller: str, token: str) -> TaskFile:
     return edit_header(file, {"status": "in_progress", "assignee": caller, "claim": token})
 
 
-def former_changes(claim: Claim | None, *keys: str) -> dict[str, Change]:
-    """The changes that undo a claim. Where the former text is not known: active, and reserved for nobody."""
+def former_changes(file: TaskFile, claim: Claim | None, *keys: str) -> dict[str, Change]:
+    """The changes that undo a claim. Where the former text is not known: active, and reserved for nobody.
+
+    An ``assignee`` that somebody changed meanwhile is theirs, and stays.
+    """
     if claim is None:
-        return {key: change for key, change in {"claim": None}.items() if key in keys}
+        return {key: None for key in keys if key == "claim"}
     if claim.former is None:
-        unknown: dict[str, Change] = {"status": "active", "assignee": None, "claim": None}
-        return {key: unknown[key] for key in keys}
-    raws = {key: claim.former.get(key) for key in keys}
-    return {key: None if raw is None else Raw(raw) for key, raw in raws.items()}
+        changes: dict[str, Change] = {"status": "active", "assignee": None, "claim": None}
+    else:
+        raws = {key: claim.former.get(key) for key in CLAIM_KEYS}
+        changes = {key: None if raw is None else Raw(raw) for key, raw in raws.items()}
+    if not _is_holders(file, claim):
+        changes.pop("assignee")
+    return {key: change for key, change in changes.items() if key in keys}
+
+
+def _is_holders(file: TaskFile, claim: Claim) -> bool:
+    entry = file.entries.get("assignee")
+    return entry is not None and entry.value == claim.owner.caller
 
 
 def put_back(file: TaskFile, claim: Claim) -> TaskFile:
     """The file as it was before the claim: byte for byte, if nobody else changed it."""
-    return edit_header(file, former_changes(claim, *CLAIM_KEYS))
+    return edit_header(file, former_changes(file, claim, *CLAIM_KEYS))
 
 
 def completed(
@@ -47,8 +58,8 @@ def completed(
 ) -> TaskFile:
     changes: dict[str, Change] = {
         "status": "done",
-        **({"assignee": claim.owner.caller} if claim and claim.owner.caller else {}),
-        **former_changes(claim, "claim"),
+        **({"assignee": claim.owner.caller} if claim and claim.owner.caller and not _says_so(file, claim) else {}),
+        **former_changes(file, claim, "claim"),
         "completed_at": stamp(at),
         **({"outcome": outcome} if outcome else {}),
         **({"commit": commit} if commit else {}),
@@ -56,9 +67,15 @@ def completed(
     return append_section(edit_header(file, changes), "Completion", "\n\n".join(lines))
 
 
+def _says_so(file: TaskFile, claim: Claim) -> bool:
+    """Whether the claim was written into the file; from then on its assignee is what somebody may have changed."""
+    entry = file.entries.get("claim")
+    return entry is not None and entry.value == claim.token
+
+
 def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFile:
     """Blocked, and reserved for whom it was reserved before: not for the agent that could not do it."""
-    changes: dict[str, Change] = {"status": "blocked", **former_changes(claim, "assignee", "claim")}
+    changes: dict[str, Change] = {"status": "blocked", **former_changes(file, claim, "assignee", "claim")}
     if claim is None:
         changes.pop("assignee", None)
     return append_section(edit_header(file, changes), "Blocked", "\n\n".join(lines))
@@ -67,7 +84,7 @@ def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFi
 def reaped(file: TaskFile, claim: Claim, at: datetime, attempt: int, max_attempts: int) -> TaskFile:
     """Put back with one attempt more; blocked when that was the last one allowed."""
     poison = attempt >= max_attempts
-    changes = {**former_changes(claim, *CLAIM_KEYS), "attempts": str(attempt)}
+    changes = {**former_changes(file, claim, *CLAIM_KEYS), "attempts": str(attempt)}
     if poison:
         changes["status"] = "blocked"
     owner = claim.owner.caller or "its holder"

@@ -131,6 +131,11 @@ class Session:
             if (held := self._held.get(claim.id.casefold())) is not None and held.token == claim.token:
                 del self._held[claim.id.casefold()]
 
+    def once_held(self, task_id: str) -> bool:
+        """Whether this process holds the task, or ever did."""
+        with self._lock:
+            return task_id.casefold() in self._past or task_id.casefold() in self._held
+
     def held(self) -> list[Claim]:
         """The claims of this process, as it last wrote them."""
         with self._lock:

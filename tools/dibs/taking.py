@@ -73,8 +73,11 @@ def _rehearse(file: TaskFile, before: TaskFile, claim: Claim) -> None:
         raise MalformedTask("its header would not come back as it was; write one plain `key: value` a line")
 
 
-def undo(session: Session, hold: Hold, claim: Claim) -> None:
-    """Take a claim back as if it had never been: no attempt is counted, no ending recorded."""
+def undo(session: Session, hold: Hold, claim: Claim, before: Claim | None = None) -> None:
+    """Take a claim back as if it had never been: no attempt is counted, no ending recorded.
+
+    ``before`` is the claim that was taken up under this new token; it stands again.
+    """
     store = session.store
     present = hold.claim(claim.id)
     if present is None or present.token != claim.token:
@@ -82,33 +85,56 @@ def undo(session: Session, hold: Hold, claim: Claim) -> None:
     try:
         stored = store.find_claimed(claim)
         if stored.task.token == claim.token and stored.task.status == "in_progress":
-            store.write(hold, stored, reports.put_back(stored.file, claim))
+            store.write(hold, stored, _undone(stored.file, claim, before))
     except (TaskNotFound, MalformedTask):
         pass  # the claim goes all the same; the file is its user's to mend
-    hold.drop(claim)
+    if before is None:
+        hold.drop(claim)
+    else:
+        hold.replace(before)
     hold.note(store.now(), "rolled_back", id=claim.id, token=claim.token, caller=claim.owner.caller)
 
 
-def roll_back(session: Session, claim: Claim) -> None:
+def _undone(file: TaskFile, claim: Claim, before: Claim | None) -> TaskFile:
+    return reports.put_back(file, claim) if before is None else reports.take(file, before.owner.caller, before.token)
+
+
+def roll_back(session: Session, claim: Claim, before: Claim | None = None) -> None:
     """Undo a claim whose answer nobody waits for any more."""
-    session.store.change(lambda hold: undo(session, hold, claim))
+    session.store.change(lambda hold: undo(session, hold, claim, before))
     session.let_go(claim)
+    if before is not None and session.is_ours(before):
+        session.took(before)
 
 
 def take_up(
-    session: Session, hold: Hold, stored: StoredTask, claim: Claim, caller: str, lease_seconds: float
+    session: Session, hold: Hold, stored: StoredTask, before: Claim, caller: str, call: Call, lease_seconds: float
 ) -> tuple[Claim, StoredTask]:
-    """Give a claim to this session under a new token: whoever still has the old one is fenced off."""
+    """Give a claim to this session under a new token: whoever still has the old one is fenced off.
+
+    Raises:
+        FileChanged, MutexGone: start over; the claim is as it was.
+        CallCancelled: the caller gave up; the claim is as it was.
+    """
     store, now = session.store, session.store.now()
+    store.require_settled(stored)
     session.keep_alive(hold)
-    fresh = claim.model_copy(
-        update={"token": new_token(store.host), "owner": session.owner(caller), "path": stored.task.path}
-    ).renewed(now, lease_seconds=lease_seconds)
-    hold.replace(fresh)
+    update = {"token": new_token(store.host), "owner": session.owner(caller), "path": stored.task.path}
+    claim = before.model_copy(update=update).renewed(now, lease_seconds=lease_seconds)
+    file = reports.take(stored.file, caller, claim.token)
+    call.check()
+    hold.replace(claim)
     reached("resume.claim_file")
-    taken = store.write(hold, stored, reports.take(stored.file, caller, fresh.token))
+    try:
+        taken = store.write(hold, stored, file)
+    except BaseException:
+        hold.replace(before)
+        raise
     reached("resume.task_file")
-    hold.note(now, "resumed", id=claim.id, token=fresh.token, caller=caller, client=session.client)
-    session.let_go(claim)
-    session.took(fresh)
-    return fresh, taken
+    hold.note(now, "resumed", id=claim.id, token=claim.token, caller=caller, client=session.client)
+    if call.cancelled:
+        undo(session, hold, claim, before)
+        raise CallCancelled
+    session.let_go(before)
+    session.took(claim)
+    return claim, taken

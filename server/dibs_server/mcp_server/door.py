@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 from mcp import types
 from mcp.server import Server, ServerRequestContext
@@ -158,7 +159,10 @@ async def _run(tool: Tool, session: Session, request: Any) -> Any:
 
     call = Call()
     try:
-        return await run_sync(partial(tool.run, session, request, call), abandon_on_cancel=True)
+        result = await run_sync(partial(tool.run, session, request, call), abandon_on_cancel=True)
+        # the client may have given up after the thread was through and before this task woke
+        await checkpoint_if_cancelled()
+        return result
     except anyio.get_cancelled_exc_class():
         undo = call.cancel()
         if undo is not None:

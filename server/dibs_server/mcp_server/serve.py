@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mcp.server.stdio import stdio_server
 
 from dibs_server.mcp_server.door import Door
 from dibs_server.mcp_server.log_file import log_to_file
+from dibs_server.mcp_server.mended_input import MendedInput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +45,7 @@ def _find(tasks_dir: str | None) -> Path:
 
 async def _serve(door: Door) -> None:
     server = door.server()
-    async with stdio_server() as (read, write):
+    async with stdio_server(stdin=anyio.wrap_file(MendedInput(sys.stdin.buffer))) as (read, write):
         try:
             await server.run(read, write, server.create_initialization_options())
         except anyio.get_cancelled_exc_class():

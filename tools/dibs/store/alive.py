@@ -7,6 +7,7 @@ their own.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -69,5 +70,6 @@ def is_alive(folder: Path, name: str) -> bool:
 def sweep_dead(folder: Path) -> None:
     """Remove the locks of servers that are gone. Under the mutex; names are never used twice, so nobody waits."""
     for entry in os.scandir(folder):
-        if entry.name.endswith(".lock") and not is_alive(folder, entry.name.removesuffix(".lock")):
-            Path(entry.path).unlink(missing_ok=True)
+        with suppress(OSError):
+            if entry.name.endswith(".lock") and not is_alive(folder, entry.name.removesuffix(".lock")):
+                Path(entry.path).unlink()

@@ -12,14 +12,24 @@ import re
 import secrets
 import socket
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 TOKEN = re.compile(r"[a-z][0-9a-z]{3}-[0-9a-z]{11}")
 CLOCK_TOLERANCE_SECONDS = 5.0
 ENDINGS_KEPT = 16
+MAX_LEASE_SECONDS = 10 * 366 * 86_400.0
+
+
+def _reckonable(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 9000:
+        raise ValueError("no lease begins or ends then")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_reckonable)]
 
 
 class _Record(BaseModel):
@@ -48,10 +58,10 @@ class Claim(_Record):
     path: str
     token: str
     owner: Owner
-    claimed_at: AwareDatetime
-    lease_until: AwareDatetime
-    lease_seconds: float
-    last_call_at: AwareDatetime
+    claimed_at: Moment
+    lease_until: Moment
+    lease_seconds: float = Field(gt=0, le=MAX_LEASE_SECONDS, allow_inf_nan=False)
+    last_call_at: Moment
     files: tuple[str, ...] = ()
     batch: str | None = None
     former: dict[str, str | None] | None = None
@@ -104,14 +114,20 @@ class Endings(_Record):
     id: str
     endings: tuple[Ending, ...] = ()
 
+    @property
+    def since_reopening(self) -> tuple[Ending, ...]:
+        """The endings that still count: what was before the task was reopened does not."""
+        reopened = [number for number, ending in enumerate(self.endings) if ending.how == "reopened"]
+        return self.endings[reopened[-1] + 1 :] if reopened else self.endings
+
     def of(self, token: str) -> Ending | None:
-        """How the claim of this token ended; what was before a reopening does not count any more."""
-        for ending in reversed(self.endings):
-            if ending.how == "reopened":
-                return None
-            if ending.claim.token == token:
-                return ending
-        return None
+        """How the claim of this token ended."""
+        return next((ending for ending in reversed(self.since_reopening) if ending.claim.token == token), None)
+
+    @property
+    def completion(self) -> Ending | None:
+        """The last time the task was completed."""
+        return next((ending for ending in reversed(self.since_reopening) if ending.how == "completed"), None)
 
     @property
     def last(self) -> Ending | None:

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from dibs.store.alive import AliveLock, is_alive, sweep_dead
 from dibs.store.claims import Claim, Ending, Endings, slug
-from dibs.store.errors import SettingsError
+from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.journal import Fact, append_event
-from dibs.store.mutex import HeldMutex, hold_mutex
+from dibs.store.mutex import HeldMutex, MutexGone, hold_mutex
 from dibs.store.publish import RACY_NS, Signature, publish, publish_new, sweep_leftovers, write_temporary
 from dibs.store.settings import LEDGER_FOLDER
 
@@ -54,7 +54,7 @@ class Ledger:
         """Every claim file with what it says. One that has not changed is not read again: its stat tells, once it is
         old enough for a later change to show in it."""
         try:
-            entries = [entry for entry in os.scandir(self.folder / "claims") if entry.name.endswith(".lock")]
+            entries = [e for e in os.scandir(self.folder / "claims") if e.name.endswith(".lock") and e.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             entries = []
         known, seen = self._read, {}
@@ -68,6 +68,13 @@ class Ledger:
                 claim = cached[1] if cached is not None and same else _parse_claim(path.read_bytes())
             except FileNotFoundError:
                 continue
+            except PermissionError as exc:
+                raise StoreFailure(
+                    f"the claim file {path} cannot be read; let all users of this directory read each other's files",
+                    path=str(path),
+                ) from exc
+            if claim is not None and path != self._claim_path(claim.id):
+                claim = None  # a copy, as programs that sync folders make them
             found[path] = claim
             if time.time_ns() - signature.mtime_ns > RACY_NS:
                 seen[path] = (signature, claim)
@@ -119,6 +126,9 @@ class Ledger:
                 hold.sweep()
             yield hold
 
+    def is_whole(self) -> bool:
+        return (self.folder / ".gitignore").exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS)
+
     def _prepare(self) -> None:
         """Make the folder and what is in it; git never sees it."""
         if self.folder.is_symlink():
@@ -126,12 +136,12 @@ class Ledger:
                 f"{self.folder} is a symbolic link; Dibs writes only into a folder of its own. Remove the link",
                 path=str(self.folder),
             )
-        ignore = self.folder / ".gitignore"
-        if ignore.exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS):
+        if self.is_whole():
             return
         self.folder.mkdir(exist_ok=True)  # without parents: a tasks directory that was taken away is not made anew
         for name in SUBFOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        ignore = self.folder / ".gitignore"
         if not ignore.exists():
             write_temporary(self.folder / "tmp", b"*\n").replace(ignore)
 
@@ -147,6 +157,12 @@ class Hold:
     def check(self) -> None:
         """Raise MutexGone when the mutex was taken away: whatever was not written yet must not be."""
         self._mutex.check()
+
+    def check_folders(self) -> None:
+        """Raise MutexGone when the mutex or any folder beside it was taken away: a new start makes them anew."""
+        self.check()
+        if not self._ledger.is_whole():
+            raise MutexGone
 
     def claims(self) -> list[Claim]:
         return self._ledger.claims()
@@ -213,8 +229,9 @@ class Hold:
         sweep_dead(self._ledger.folder / "alive")
         limit = time.time() - ENDED_KEPT_SECONDS
         for entry in os.scandir(self._ledger.folder / "ended"):
-            if entry.stat(follow_symlinks=False).st_mtime < limit:
-                Path(entry.path).unlink(missing_ok=True)
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < limit:
+                    Path(entry.path).unlink()
 
 
 def _parse_claim(content: bytes) -> Claim | None:

@@ -99,5 +99,6 @@ def sweep_leftovers(tmp: Path) -> None:
     """Remove temporary files that no living write can still want."""
     limit = time.time() - LEFTOVER_SECONDS
     for entry in os.scandir(tmp):
-        if entry.stat(follow_symlinks=False).st_mtime < limit:
-            Path(entry.path).unlink(missing_ok=True)
+        with suppress(OSError):
+            if entry.stat(follow_symlinks=False).st_mtime < limit:
+                Path(entry.path).unlink()

@@ -20,6 +20,7 @@ PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 DEFAULT_PRIORITY = 2
 ENDED: frozenset[StatusWord] = frozenset({"done", "cancelled", "failed"})
 MAX_ID_CHARACTERS = 128
+MAX_HEADING_CHARACTERS = 1000
 NaturalKey = tuple[tuple[int, int, str], ...]
 SortKey = tuple[int, str, float, str, NaturalKey]
 
@@ -160,8 +161,8 @@ def _number(text: str) -> float | None:
 
 
 def _heading(file: TaskFile) -> str:
-    found = re.search(r"^# +(.+?)[ \t#]*\r?$", file.body, re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""
+    line = next((line for line in file.body.split("\n") if line.startswith("# ")), "")
+    return " ".join(line[1:MAX_HEADING_CHARACTERS].rstrip("# \t\r").split())
 
 
 @lru_cache(maxsize=20_000)

@@ -176,7 +176,7 @@ class TaskStore:
             try:
                 return act(hold)
             except FileNotFoundError:
-                hold.check()  # the ledger's folder went away under us: that is a new start, not an error
+                hold.check_folders()  # the ledger went away under us: that is a new start, not an error
                 raise
 
     def _given_up(self, again: StartOver) -> DibsError:
