@@ -76,8 +76,6 @@ def _says_so(file: TaskFile, claim: Claim) -> bool:
 def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFile:
     """Blocked, and reserved for whom it was reserved before: not for the agent that could not do it."""
     changes: dict[str, Change] = {"status": "blocked", **former_changes(file, claim, "assignee", "claim")}
-    if claim is None:
-        changes.pop("assignee", None)
     return append_section(edit_header(file, changes), "Blocked", "\n\n".join(lines))
 
 

@@ -14,7 +14,6 @@ from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, Task
 
 WaitingKind = Literal["dependencies", "files", "reserved", "human", "inbox", "on_hold", "other"]
-WAITING_KINDS: tuple[WaitingKind, ...] = ("dependencies", "files", "reserved", "human", "inbox", "on_hold", "other")
 KIND_OF_STATUS: Mapping[StatusWord, WaitingKind] = {
     "inbox": "inbox",
     "on_hold": "on_hold",
