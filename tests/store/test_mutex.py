@@ -117,6 +117,17 @@ def _is_stopped(pid: int) -> bool:
     return all(task.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
+@LINUX
+@pytest.mark.parametrize("name", ["mutex", "mutex.queue"])
+def test_a_planted_link_is_refused_and_its_target_left_alone(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious", encoding="utf-8")
+    (tmp_path / name).symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"), hold_mutex(tmp_path, 1):
+        pass
+    assert victim.read_text(encoding="utf-8") == "precious"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no queue there")
 def test_a_process_stopped_at_the_head_of_the_queue_does_not_stop_the_others(tmp_path: Path) -> None:
     import fcntl

@@ -197,6 +197,7 @@ class TaskStore:
             errno.EDQUOT: "make room in your quota",
             errno.EROFS: "the file system is read-only; mount it for writing",
             errno.EACCES: "give this user the right to write there",
+            errno.ELOOP: "remove the symbolic link",
             errno.EMFILE: "close some files or raise the limit (ulimit -n)",
         }.get(exc.errno or 0, "mend that")
         return StoreFailure(f"{where}: {what}; {advice}, then call again. No task file is damaged", path=where)
