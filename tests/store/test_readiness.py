@@ -6,6 +6,7 @@ import pytest
 
 from dibs.store.errors import MalformedTask
 from dibs.store.readiness import find_cycle, obstacles
+from dibs.store.reservations import NOTHING_HELD, Held
 from dibs.store.settings import Assignees, Claims, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
 from support import make
@@ -19,7 +20,7 @@ def snapshot_of(*headers: str) -> Snapshot:
 
 
 def in_the_way(
-    *headers: str, caller: str | None = "gemini", settings: Settings | None = None, held: tuple[str, ...] = ()
+    *headers: str, caller: str | None = "gemini", settings: Settings | None = None, held: Held = NOTHING_HELD
 ) -> list[str]:
     """Kind and words of what is in the way of t-1, the first of these tasks."""
     snapshot = snapshot_of(*headers)
@@ -50,7 +51,7 @@ def test_any_other_status_is_in_the_way_and_nothing_else_is_told(status: str, ki
 
 
 def test_a_claim_is_in_the_way() -> None:
-    assert in_the_way("status: active", held=("t-1",)) == ["other: it is claimed"]
+    assert in_the_way("status: active", held=Held(keys=frozenset({"t-1"}))) == ["other: it is claimed"]
 
 
 @pytest.mark.parametrize("word", ["goal", "Project", "epic", "learn"])

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dibs.session import Session
-from dibs.store.claims import Claim
 from dibs.store.index import StoredTask
 from dibs.store.readiness import WaitingKind, obstacles
+from dibs.store.reservations import Held
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task
 
@@ -125,23 +125,22 @@ def count_waiting(kinds: list[WaitingKind]) -> WaitingOn:
     return WaitingOn(**counts)
 
 
-def newly_ready(session: Session, before: Snapshot, ended: Task, held: set[str]) -> list[str]:
-    """The tasks that became ready because ``ended`` was: its dependents, and its parent."""
+def newly_ready(session: Session, before: Snapshot, ended: Task, was_held: Held, held: Held) -> list[str]:
+    """The tasks that became ready because ``ended`` was: its dependents, its parent, and those that wait for files."""
     settings = session.store.settings
     after = session.store.index.snapshot()
 
-    def ready(key: str, tasks: Snapshot) -> bool:
+    def ready(key: str, tasks: Snapshot, held: Held) -> bool:
         task = tasks.tasks.get(key)
         return task is not None and next(obstacles(task, tasks, settings, caller=None, held=held), None) is None
 
     near = {task.key for task in after.dependents.get(ended.key, ())}
     near |= {ended.parent.casefold()} if ended.parent else set()
-    return [after.tasks[key].id for key in sorted(near) if ready(key, after) and not ready(key, before)]
+    if was_held.reservations != held.reservations:
+        near |= {task.key for task in after.tasks.values() if task.files and task.status == "active"}
+        near.discard(ended.key)
+    return [after.tasks[key].id for key in sorted(near) if ready(key, after, held) and not ready(key, before, was_held)]
 
 
 def as_answer(result: Result) -> dict[str, Any]:
     return result.model_dump(mode="json")
-
-
-def held_keys(claims: list[Claim]) -> set[str]:
-    return {claim.id.casefold() for claim in claims}

@@ -11,6 +11,7 @@ from dibs.answers import LONG_TEXT, EndResult, Id, Request, Texts, Token
 from dibs.ending import EndCall, end
 from dibs.fence import Admitted, require_open
 from dibs.session import Call, Session
+from dibs.store.claims import stamp
 from dibs.store.task_file import TaskFile
 
 
@@ -55,5 +56,5 @@ def block_task(session: Session, request: BlockRequest, call: Call) -> EndResult
 def _edit(session: Session, admitted: Admitted, lines: list[str]) -> TaskFile:
     require_open(admitted)
     who = admitted.claim.owner.caller if admitted.claim else session.caller("")
-    head = f"**By:** {who}, {reports.stamp(session.store.now())}"
+    head = f"**By:** {who}, {stamp(session.store.now())}"
     return reports.blocked(admitted.stored.file, admitted.claim, [head, *lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +12,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, count_waiting, held_keys, view
+from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, count_waiting, view
+from dibs.holding import held_and_turns, held_now, keep_turns
 from dibs.reconcile import reap_due, reconcile
-from dibs.reports import stamp
 from dibs.session import Call, Session
-from dibs.store.claims import Claim
-from dibs.store.errors import InvalidArguments, MalformedTask, NotReady, TaskNotFound
+from dibs.store.claims import Claim, stamp
+from dibs.store.errors import ClaimError, FileConflict, InvalidArguments, MalformedTask, NotReady, TaskNotFound
 from dibs.store.index import Row, StoredTask
 from dibs.store.ledger import Hold
-from dibs.store.readiness import obstacles
+from dibs.store.readiness import Obstacle, obstacles
+from dibs.store.reservations import NOTHING_HELD, Held, Turns
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
@@ -29,6 +31,7 @@ CANDIDATES_A_HOLD = 32
 TRIES_A_FILE = 3
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5
+HOLDERS_TOLD = 3
 
 
 class ClaimRequest(Request):
@@ -74,6 +77,9 @@ class _Attempt:
     call: Call
     warnings: dict[str, str] = field(default_factory=dict)
     disturbed: Counter[str] = field(default_factory=Counter)
+    held: Held = NOTHING_HELD
+    turns: Turns = field(default_factory=Turns)
+    passed_over: set[str] = field(default_factory=set)
 
     @property
     def lease_seconds(self) -> float:
@@ -117,34 +123,46 @@ def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_second
 
 def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     """Under the mutex: take back what is due, then take the best task that is ready on the bytes of its file."""
-    session, request = attempt.session, attempt.request
+    session, request, store = attempt.session, attempt.request, attempt.session.store
     attempt.call.check()
-    reap_due(session.store, hold, session.store.index.snapshot())
+    reap_due(store, hold, store.index.snapshot())
     if request.resume and (found := _resumable(attempt, hold)) is not None:
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
         return _Taken(claim, _claimed(attempt, hold, claim, stored, "Resumed"), before)
+    attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
+    attempt.passed_over.clear()
     if request.id:
         return _claim_this(attempt, hold)
+    taken = _claim_best(attempt, hold)
+    key = taken.claim.id.casefold() if taken is not None else ""
+    keep_turns(store, hold, attempt.turns, attempt.passed_over, key)
+    return taken
+
+
+def _claim_best(attempt: _Attempt, hold: Hold) -> _Taken | None:
     for _ in range(CANDIDATES_A_HOLD):
-        task = next(_candidates(attempt, hold), None)
+        task = next(_candidates(attempt), None)
         if task is None:
             return None
         if (taken := _try_candidate(attempt, hold, task)) is not None:
             return taken
-    raise FileChanged(str(session.store.tasks_dir))
+    raise FileChanged(str(attempt.session.store.tasks_dir))
 
 
-def _candidates(attempt: _Attempt, hold: Hold) -> Iterator[Task]:
+def _candidates(attempt: _Attempt) -> Iterator[Task]:
     """The ready tasks the caller asked for, best first, as the index has them."""
     store = attempt.session.store
-    snapshot, settings, held = store.index.snapshot(), store.settings, held_keys(hold.claims())
+    snapshot, settings = store.index.snapshot(), store.settings
     wanted = (task for task in _wanted(attempt.request, snapshot) if task.status == "active")
     for task in sorted(wanted, key=Task.sort_key):
         if task.path in attempt.warnings:
             continue
-        if next(obstacles(task, snapshot, settings, caller=attempt.caller, held=held), None) is None:
+        obstacle = next(obstacles(task, snapshot, settings, caller=attempt.caller, held=attempt.held), None)
+        if obstacle is None:
             yield task
+        elif obstacle.kind == "files":
+            attempt.passed_over.add(task.key)
 
 
 def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
@@ -202,26 +220,37 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     Raises:
         TaskNotFound, MalformedTask
         NotReady: with everything that stands in its way, and who holds it.
+        FileConflict: only its files do; with the task they are reserved for.
     """
     session, store = attempt.session, attempt.session.store
     stored = store.find(attempt.request.id)
     _relatives_changed(attempt, stored.task)
     claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
-    held = held_keys(hold.claims())
-    in_the_way = list(obstacles(stored.task, store.refresh(), store.settings, caller=attempt.caller, held=held))
+    snapshot = store.refresh()
+    attempt.held, attempt.turns = held_and_turns(store, snapshot)
+    in_the_way = list(obstacles(stored.task, snapshot, store.settings, caller=attempt.caller, held=attempt.held))
+    only_files = [obstacle.kind for obstacle in in_the_way] == ["files"]
+    keep_turns(
+        store, hold, attempt.turns, [stored.task.key] if only_files else [], "" if in_the_way else stored.task.key
+    )
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _Taken(taken, _claimed(attempt, hold, taken, stored, "Claimed"))
-    owner = claim.owner.caller if claim is not None else ""
-    why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least" if claim else ""
-    if claim and owner == attempt.caller:
-        why += " (if that is you, after an interruption, call again with resume)"
-    raise NotReady(
-        f"{stored.task.id} cannot be claimed: {why or '; '.join(o.text for o in in_the_way)}. "
-        "Claim another one, or report this and stop",
-        task_id=stored.task.id,
-        owner=owner,
-    )
+    raise _refusal(attempt, stored.task.id, claim, in_the_way)
+
+
+def _refusal(attempt: _Attempt, task_id: str, claim: Claim | None, in_the_way: list[Obstacle]) -> ClaimError:
+    if claim is None:
+        why, owner = "; ".join(obstacle.text for obstacle in in_the_way), in_the_way[0].owner
+    else:
+        owner = claim.owner.caller
+        why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least"
+        if owner == attempt.caller:
+            why += " (if that is you, after an interruption, call again with resume)"
+    message = f"{task_id} cannot be claimed: {why}. Claim another one, or report this and stop"
+    if claim is None and in_the_way[0].kind == "files":
+        return FileConflict(message, task_id=task_id, owner=owner, held_by_task=in_the_way[0].task_ids[0])
+    return NotReady(message, task_id=task_id, owner=owner)
 
 
 def _resumable(attempt: _Attempt, hold: Hold) -> tuple[StoredTask, Claim] | None:
@@ -313,21 +342,25 @@ def _empty(attempt: _Attempt) -> ClaimResult:
     """Say why there is nothing, and that polling will not change it."""
     store, request = attempt.session.store, attempt.request
     snapshot, claims, now = store.index.snapshot(), store.ledger.claims(), store.now()
+    held = held_now(store, snapshot)
     wanted = [task for task in _wanted(request, snapshot) if task.status not in ENDED]
-    held = held_keys(claims)
-    waiting = [task for task in wanted if task.status != "in_progress" and task.key not in held]
+    waiting = [task for task in wanted if task.status != "in_progress" and not held.has(task)]
     first = [
-        next(obstacles(task, snapshot, store.settings, caller=attempt.caller, held=held), None) for task in waiting
+        obstacle
+        for task in waiting
+        for obstacle in itertools.islice(obstacles(task, snapshot, store.settings, caller=attempt.caller, held=held), 1)
     ]
-    counts = count_waiting([obstacle.kind for obstacle in first if obstacle is not None])
+    files = [obstacle for obstacle in first if obstacle.kind == "files"]
     free_at = [claim.lease_until for claim in claims if any(task.key == claim.id.casefold() for task in wanted)]
+    free_at += [obstacle.until for obstacle in files if obstacle.until is not None]
     also_held = _also_held(attempt, claims)
+    counts = count_waiting([obstacle.kind for obstacle in first])
     return ClaimResult(
         status="empty",
         task=None,
         claim_token=None,
         lease_until=None,
-        message=_why_empty(attempt, counts, len(wanted) - len(waiting), also_held),
+        message=_why_empty(attempt, counts, files, len(wanted) - len(waiting), also_held),
         waiting_on=counts,
         also_held=also_held,
         retry_after_seconds=_seconds_until(min(free_at), now) if free_at else None,
@@ -339,7 +372,9 @@ def _seconds_until(moment: datetime, now: datetime) -> float:
     return max(1.0, round((moment - now).total_seconds(), 1))
 
 
-def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int, also_held: list[str]) -> str:
+def _why_empty(
+    attempt: _Attempt, counts: WaitingOn, files: list[Obstacle], in_progress: int, also_held: list[str]
+) -> str:
     request = attempt.request
     words = {
         "dependencies": "waiting for other tasks",
@@ -355,6 +390,8 @@ def _why_empty(attempt: _Attempt, counts: WaitingOn, in_progress: int, also_held
     asked = {name: getattr(request, name) for name in ("project", "complexity", "type", "tags", "skip_tags", "parent")}
     filters = [f"{name} {', '.join(v) if isinstance(v, list) else v}" for name, v in asked.items() if v]
     where = f" with {'; '.join(filters)}" if filters else ""
+    told = list(dict.fromkeys(obstacle.text.removeprefix("its ") for obstacle in files))
+    parts += ["; ".join(["the " + text for text in told[:HOLDERS_TOLD]])] if told else []
     why = ", ".join(parts) or ("no open task matches" if filters else "no open task is left")
     if also_held:
         return (

@@ -12,7 +12,7 @@ from dibs.ending import EndCall, end
 from dibs.fence import Admitted, require_open
 from dibs.session import Call, Session
 from dibs.store.body import unticked_items
-from dibs.store.claims import Claim
+from dibs.store.claims import Claim, stamp
 from dibs.store.errors import ChecklistOpen
 from dibs.store.index import StoredTask
 from dibs.store.task_file import TaskFile
@@ -55,8 +55,8 @@ def _edit(session: Session, request: CompleteRequest, admitted: Admitted) -> Tas
     _require_ticked(session, request, stored)
     now = session.store.now()
     who = claim.owner.caller if claim else session.caller("")
-    since = f", claimed {reports.stamp(claim.claimed_at)}" if claim else ""
-    head = f"**By:** {who}, {reports.stamp(now)}{since}"
+    since = f", claimed {stamp(claim.claimed_at)}" if claim else ""
+    head = f"**By:** {who}, {stamp(now)}{since}"
     one_line = " ".join(request.outcome.split())
     return reports.completed(
         stored.file, claim, now, outcome=one_line, commit=request.commit.strip(), lines=[head, *_lines(request)]

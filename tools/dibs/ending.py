@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibs.answers import EndResult, as_answer, held_keys, newly_ready, view
+from dibs.answers import EndResult, as_answer, newly_ready, view
 from dibs.fence import Admitted, admit
+from dibs.holding import held_now
 from dibs.reconcile import end_claim
-from dibs.reports import stamp
 from dibs.session import Session
-from dibs.store.claims import Claim, Ending, How
+from dibs.store.claims import Claim, Ending, How, stamp
 from dibs.store.errors import ClaimError, DibsError, MalformedTask, TaskChanged, TaskNotFound
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
@@ -80,16 +80,16 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
         return _again(call, admitted)
     stored, claim = admitted.stored, admitted.claim
     before = store.index.snapshot()
+    was_held = held_now(store, before)
     try:
         file = call.edit(admitted)
     except MalformedTask as error:
         raise error.at(stored.task.path, task_id=stored.task.id) from None
     written = store.write(hold, stored, file)
     reached("end.task_file")
-    held = held_keys(hold.claims()) - {stored.task.key}
     result = EndResult(
         task=view(call.session, written, with_body=False),
-        newly_ready=newly_ready(call.session, before, written.task, held),
+        newly_ready=newly_ready(call.session, before, written.task, was_held, was_held.without(written.task)),
         message=call.message(written, claim),
         warnings=call.warnings(written, claim),
     )

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.answers import Id, Request, Result
-from dibs.reports import stamp
+from dibs.holding import held_now
 from dibs.session import Call, Session
+from dibs.store.claims import stamp
 from dibs.store.readiness import find_cycle, obstacles
 from dibs.store.truth import Standing, judge
 
@@ -40,7 +41,7 @@ def explain_task(session: Session, request: ExplainRequest, call: Call) -> Expla
     stored = store.find(request.id)
     task, snapshot = stored.task, store.refresh()
     claim = store.ledger.claim(task.id)
-    held = {task.key} if claim is not None else set()
+    held = held_now(store, snapshot)
     found = list(obstacles(task, snapshot, store.settings, caller=request.caller or None, held=held))
     cycle = find_cycle(task, snapshot)
     texts = [obstacle.text for obstacle in found]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dibs.reconcile import HOW_OF_STATUS, reconcile
-from dibs.reports import stamp
 from dibs.session import Session
-from dibs.store.claims import Claim, Ending, How
+from dibs.store.claims import Claim, Ending, How, stamp
 from dibs.store.errors import ClaimLost, MalformedTask, NotClaimed, TaskNotFound, TokenRequired
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dibs.answers import Request, Result, WaitingOn, count_waiting, held_keys
-from dibs.reports import stamp
+from dibs.answers import Request, Result, WaitingOn, count_waiting
+from dibs.holding import held_now
 from dibs.session import Call, Session
-from dibs.store.claims import Claim
+from dibs.store.claims import Claim, stamp
 from dibs.store.readiness import obstacles
+from dibs.store.reservations import Held
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, Task
 from dibs.store.truth import Standing, judge
@@ -84,11 +85,11 @@ def get_index_stats(session: Session, request: StatsRequest, call: Call) -> Stat
     """Count the tasks: ready, waiting and for what, in progress and by whom, by status. Reads only."""
     store = session.store
     snapshot, claims = store.refresh(), store.ledger.claims()
-    held = held_keys(claims)
+    held = held_now(store, snapshot)
     first = {
         key: next(obstacles(task, snapshot, store.settings, caller=None, held=held), None)
         for key, task in snapshot.tasks.items()
-        if task.status not in ENDED and task.status != "in_progress" and key not in held
+        if task.status not in ENDED and task.status != "in_progress" and not held.has(task)
     }
     ready = {key for key, obstacle in first.items() if obstacle is None}
     tasks = snapshot.tasks.values()
@@ -99,12 +100,12 @@ def get_index_stats(session: Session, request: StatsRequest, call: Call) -> Stat
         waiting_on=count_waiting([obstacle.kind for obstacle in first.values() if obstacle is not None]),
         by_status=_counts([task.status for task in tasks]),
         by_type=_counts([task.type for task in tasks]),
-        in_progress=_in_progress(snapshot, claims),
+        in_progress=_in_progress(snapshot, claims, held),
         invalid=Invalid(
             count=len(snapshot.invalid),
             first=[InvalidTask(path=e.path, line=e.line, cause=e.cause) for e in snapshot.invalid[:INVALID_SHOWN]],
         ),
-        stale=_stale(session, snapshot, claims),
+        stale=_stale(session, snapshot, claims, held),
         projects=_projects(snapshot, ready, held) if request.include_projects else None,
         index=IndexFacts(
             kind="scan",
@@ -118,26 +119,25 @@ def _counts(words: list[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _in_progress(snapshot: Snapshot, claims: list[Claim]) -> list[InProgress]:
+def _in_progress(snapshot: Snapshot, claims: list[Claim], held: Held) -> list[InProgress]:
     rows = [
         InProgress(id=c.id, caller=c.owner.caller, since=stamp(c.claimed_at), lease_until=stamp(c.lease_until))
         for c in sorted(claims, key=lambda claim: claim.claimed_at)
     ]
-    held = held_keys(claims)
-    by_hand = [task for task in snapshot.tasks.values() if task.status == "in_progress" and task.key not in held]
+    by_hand = [task for task in snapshot.in_progress if task.key not in held.keys]
     return rows + [InProgress(id=t.id, caller=", ".join(t.assignees), since=None, lease_until=None) for t in by_hand]
 
 
-def _stale(session: Session, snapshot: Snapshot, claims: list[Claim]) -> int:
+def _stale(session: Session, snapshot: Snapshot, claims: list[Claim], held: Held) -> int:
     """Claims past their lease, claims whose record is lost or elsewhere, and claim files that cannot be read."""
-    store, held = session.store, held_keys(claims)
+    store = session.store
     lost = (Standing.LOST_RECORD, Standing.ELSEWHERE)
-    unrecorded = sum(task.key not in held and judge(task, None, store.host) in lost for task in snapshot.tasks.values())
+    unrecorded = sum(not held.has(task) and judge(task, None, store.host) in lost for task in snapshot.in_progress)
     passed = sum(claim.lease_passed(store.now()) for claim in claims)
     return passed + unrecorded + len(store.ledger.damaged())
 
 
-def _projects(snapshot: Snapshot, ready: set[str], held: set[str]) -> list[Project]:
+def _projects(snapshot: Snapshot, ready: set[str], held: Held) -> list[Project]:
     groups: dict[str, list[Task]] = {}
     for task in snapshot.tasks.values():
         groups.setdefault(task.project, []).append(task)
@@ -151,7 +151,7 @@ def _projects(snapshot: Snapshot, ready: set[str], held: set[str]) -> list[Proje
                 total=len(tasks),
                 done=done,
                 ready=sum(task.key in ready for task in tasks),
-                in_progress=sum(task.status == "in_progress" or task.key in held for task in tasks),
+                in_progress=sum(task.status == "in_progress" or held.has(task) for task in tasks),
                 completion_rate=round(done / counted, 4) if counted else 0.0,
             )
         )

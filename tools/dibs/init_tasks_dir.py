@@ -10,6 +10,7 @@ from typing import Any
 
 from dibs.store.errors import MalformedTask, SettingsError
 from dibs.store.index import Index
+from dibs.store.places import in_main_worktree
 from dibs.store.publish import write_temporary
 from dibs.store.settings import (
     SETTINGS_FILE,
@@ -48,14 +49,14 @@ class InitResult:
 def init_tasks_dir(named: Path | None, project: Path, *, adopt: bool = False) -> InitResult:
     """Make a tasks directory with a ``settings.json``; with ``adopt``, take over one that is there.
 
-    It is the one that is ``named``, else, to adopt, the usual one that ``project`` has, else ``tasks`` in it. No task
-    file is touched. Adopting reads every status word, and writes those whose meaning is plain into ``settings.json`` as
-    synonyms; the others are returned as ``unknown``.
+    It is the one that is ``named``, else, to adopt, the usual one that ``project`` has, else ``tasks`` in it; in a
+    linked git worktree the main worktree's. No task file is touched. Adopting reads every status word, and writes those
+    whose meaning is plain into ``settings.json`` as synonyms; the others are returned as ``unknown``.
 
     Raises:
         SettingsError: there is something else already, or nothing to adopt.
     """
-    tasks_dir = _chosen(named, project, adopt)
+    tasks_dir = in_main_worktree(_chosen(named, project, adopt))
     made = not tasks_dir.exists()
     if adopt and made:
         raise SettingsError(f"{tasks_dir} does not exist, so there is nothing to adopt", path=str(tasks_dir))

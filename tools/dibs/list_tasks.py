@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dibs.answers import Request, Result, Texts, held_keys
+from dibs.answers import Request, Result, Texts
+from dibs.holding import held_now
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments
 from dibs.store.readiness import obstacles, reserved_for
@@ -45,7 +46,8 @@ class ListResult(Result):
 def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult:
     """List tasks in the order in which they would be handed out. Reads only."""
     store = session.store
-    snapshot, held, settings = store.refresh(), held_keys(store.ledger.claims()), store.settings
+    snapshot, settings = store.refresh(), store.settings
+    held = held_now(store, snapshot)
     _require_known(request, settings)
     rows = []
     for task in sorted(snapshot.tasks.values(), key=Task.sort_key):

@@ -6,7 +6,7 @@ What each pair of records means is said by the truth table (``store/truth.py``);
 from __future__ import annotations
 
 from dibs import reports
-from dibs.store.claims import Claim, Ending, How, Owner
+from dibs.store.claims import Claim, Ending, How, Owner, slug
 from dibs.store.errors import MalformedTask, TaskNotFound
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
@@ -100,8 +100,9 @@ def reap_due(store: TaskStore, hold: Hold, snapshot: Snapshot) -> list[Claim]:
     hold.set_aside_damaged()
     claims = {claim.id.casefold(): claim for claim in hold.claims()}
     tokens = {claim.token for claim in claims.values()}
-    for task in snapshot.tasks.values():
-        if task.status == "in_progress" and task.key not in claims and task.token not in tokens:
+    newer = hold.newer()
+    for task in snapshot.in_progress:
+        if task.key not in claims and task.token not in tokens and slug(task.id) not in newer:
             _settle_lost(store, hold, task)
     return [claim for claim in claims.values() if _settle(store, hold, claim, snapshot)]
 

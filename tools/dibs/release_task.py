@@ -12,7 +12,7 @@ from dibs.ending import EndCall, end
 from dibs.fence import Admitted, locate
 from dibs.session import Call, Session
 from dibs.store.body import append_section
-from dibs.store.claims import Claim
+from dibs.store.claims import Claim, stamp
 from dibs.store.errors import NotClaimed
 from dibs.store.ledger import Hold
 from dibs.store.task_file import TaskFile, edit_header
@@ -66,5 +66,5 @@ def _edit(session: Session, request: ReleaseRequest, admitted: Admitted) -> Task
     if not request.note.strip():
         return file
     who = claim.owner.caller if claim else session.caller("")
-    head = f"**By:** {who}, {reports.stamp(session.store.now())}"
+    head = f"**By:** {who}, {stamp(session.store.now())}"
     return append_section(file, "Note", f"{head}\n\n{request.note.strip()}")

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from dibs.answers import Id, Request, Result, Token
 from dibs.fence import Admitted, admit
-from dibs.reports import stamp
 from dibs.session import Call, Session
+from dibs.store.claims import stamp
 from dibs.store.errors import ClaimLost, NotClaimed
 from dibs.store.ledger import Hold
 

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dibs.store.body import append_section
-from dibs.store.claims import Claim
+from dibs.store.claims import Claim, stamp
 from dibs.store.task_file import Change, Raw, TaskFile, edit_header
 
 CLAIM_KEYS = ("status", "assignee", "claim")
-
-
-def stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def former_of(file: TaskFile) -> dict[str, str | None]:

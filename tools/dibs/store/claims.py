@@ -8,18 +8,21 @@ it is recognised. (The idea of fencing tokens: Kleppmann, "How to do distributed
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import socket
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 TOKEN = re.compile(r"[a-z][0-9a-z]{3}-[0-9a-z]{11}")
 CLOCK_TOLERANCE_SECONDS = 5.0
 ENDINGS_KEPT = 16
+CLAIM_VERSION: Literal[1] = 1
 MAX_LEASE_SECONDS = 10 * 366 * 86_400.0
 
 
@@ -32,11 +35,13 @@ def _reckonable(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, AfterValidator(_reckonable)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What the ledger keeps. Keys it does not know are let go."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Owner(_Record):
+class Owner(Record):
     """Who holds a claim. ``alive`` names the server's alive lock; None: no server renews this claim."""
 
     caller: str
@@ -46,14 +51,14 @@ class Owner(_Record):
     alive: str | None = None
 
 
-class Claim(_Record):
+class Claim(Record):
     """The content of a claim file.
 
     ``former`` has the raw header text of each key the claim changed, as the user wrote it (None: there was none), and
     is None itself where it is not known any more.
     """
 
-    version: Literal[1] = 1
+    version: Literal[1] = CLAIM_VERSION
     id: str
     path: str
     token: str
@@ -90,10 +95,34 @@ class Claim(_Record):
         return now - self.last_call_at >= timedelta(seconds=max_idle_seconds)
 
 
+@dataclass(frozen=True)
+class NewerClaim:
+    """A claim file that a newer Dibs wrote: it holds its task, and only such a Dibs may change it."""
+
+    version: int
+    id: str
+
+
+def read_claim(content: bytes) -> Claim | NewerClaim | None:
+    """The content of a claim file; None: it is damaged."""
+    try:
+        return Claim.model_validate_json(content)
+    except ValidationError:
+        pass
+    try:
+        given = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    version = given.get("version") if isinstance(given, dict) else None
+    if not isinstance(version, int) or version <= CLAIM_VERSION:
+        return None
+    return NewerClaim(version, str(given.get("id", "")))
+
+
 How = Literal["completed", "blocked", "released", "reaped", "by_hand", "taken_away", "reopened"]
 
 
-class Ending(_Record):
+class Ending(Record):
     """How one claim ended: the verb, its answer (to give again), and the status it left in the task file.
 
     ``report`` is the digest of what the caller reported, "" when that was nothing or is not known.
@@ -107,7 +136,7 @@ class Ending(_Record):
     report: str = ""
 
 
-class Endings(_Record):
+class Endings(Record):
     """The last endings of one task, oldest first."""
 
     version: Literal[1] = 1
@@ -135,6 +164,11 @@ class Endings(_Record):
 
     def with_ending(self, ending: Ending) -> Endings:
         return self.model_copy(update={"endings": (*self.endings, ending)[-ENDINGS_KEPT:]})
+
+
+def stamp(at: datetime) -> str:
+    """A moment (aware, UTC) as task files and messages show it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def host_name() -> str:

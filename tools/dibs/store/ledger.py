@@ -17,11 +17,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dibs.store.alive import AliveLock, is_alive, sweep_dead
-from dibs.store.claims import Claim, Ending, Endings, slug
+from dibs.store.claims import Claim, Ending, Endings, NewerClaim, read_claim, slug
 from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.journal import Fact, append_event
 from dibs.store.mutex import HeldMutex, MutexGone, hold_mutex
 from dibs.store.publish import RACY_NS, Signature, publish, publish_new, sweep_leftovers, write_temporary
+from dibs.store.reservations import Turns
 from dibs.store.settings import LEDGER_FOLDER
 
 SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
@@ -33,7 +34,7 @@ class Ledger:
 
     def __init__(self, tasks_dir: Path) -> None:
         self.folder = tasks_dir / LEDGER_FOLDER
-        self._read: dict[Path, tuple[Signature, Claim | None]] = {}
+        self._read: dict[Path, tuple[Signature, Claim | NewerClaim | None]] = {}
         self._swept = False
 
     def alive_lock(self, name: str) -> AliveLock:
@@ -44,13 +45,17 @@ class Ledger:
 
     def claims(self) -> list[Claim]:
         """All claims that can be read. A claim file in disorder is nobody's; see ``damaged``."""
-        return [claim for claim in self._claim_files().values() if claim is not None]
+        return [claim for claim in self._claim_files().values() if isinstance(claim, Claim)]
+
+    def newer(self) -> dict[str, NewerClaim]:
+        """The claims of a newer Dibs, by the slug of their task's id."""
+        return {path.stem: claim for path, claim in self._claim_files().items() if isinstance(claim, NewerClaim)}
 
     def damaged(self) -> list[Path]:
-        """Claim files that cannot be read: torn, or of another version."""
+        """Claim files that nobody can read: torn, empty, or a copy under another name."""
         return [path for path, claim in self._claim_files().items() if claim is None]
 
-    def _claim_files(self) -> dict[Path, Claim | None]:
+    def _claim_files(self) -> dict[Path, Claim | NewerClaim | None]:
         """Every claim file with what it says. One that has not changed is not read again: its stat tells, once it is
         old enough for a later change to show in it."""
         try:
@@ -58,14 +63,14 @@ class Ledger:
         except (FileNotFoundError, NotADirectoryError):
             entries = []
         known, seen = self._read, {}
-        found: dict[Path, Claim | None] = {}
+        found: dict[Path, Claim | NewerClaim | None] = {}
         for entry in entries:
             path = Path(entry.path)
             try:
                 signature = Signature.of(path.stat())
                 cached = known.get(path)
                 same = cached is not None and cached[0] == signature
-                claim = cached[1] if cached is not None and same else _parse_claim(path.read_bytes())
+                claim = cached[1] if cached is not None and same else read_claim(path.read_bytes())
             except FileNotFoundError:
                 continue
             except PermissionError as exc:
@@ -73,7 +78,7 @@ class Ledger:
                     f"the claim file {path} cannot be read; let all users of this directory read each other's files",
                     path=str(path),
                 ) from exc
-            if claim is not None and path != self._claim_path(claim.id):
+            if isinstance(claim, Claim) and path != self._claim_path(claim.id):
                 claim = None  # a copy, as programs that sync folders make them
             found[path] = claim
             if time.time_ns() - signature.mtime_ns > RACY_NS:
@@ -82,11 +87,31 @@ class Ledger:
         return found
 
     def claim(self, task_id: str) -> Claim | None:
-        """The claim on a task, as its file says now."""
+        """The claim on a task, as its file says now.
+
+        Raises:
+            StoreFailure: a newer Dibs wrote it.
+        """
+        path = self._claim_path(task_id)
         try:
-            return _parse_claim(self._claim_path(task_id).read_bytes())
+            claim = read_claim(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
+        if isinstance(claim, NewerClaim):
+            raise StoreFailure(
+                f"{task_id} is held by a claim of a newer Dibs (version {claim.version} of {path}), which this one "
+                "cannot read; update Dibs here, or leave the task alone. Nothing was changed",
+                task_id=task_id,
+                path=str(path),
+            )
+        return claim
+
+    def turns(self) -> Turns:
+        """The tasks that are being passed over for their files."""
+        try:
+            return Turns.model_validate_json(self._turns_path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            return Turns()
 
     def endings(self, task_id: str) -> Endings:
         try:
@@ -100,6 +125,14 @@ class Ledger:
         path = self.folder / "orphans" / f"{slug(task_id)}-{at:%Y%m%dT%H%M%S%f}.md"
         publish(path, report.encode("utf-8", "replace"), self.folder / "tmp")
         return path
+
+    @property
+    def _turns_path(self) -> Path:
+        return self.folder / "passed-over.json"
+
+    def folds_case(self) -> bool:
+        """Whether the file system takes names that differ only in case for the same."""
+        return self.folder.with_name(LEDGER_FOLDER.upper()).exists()
 
     def _claim_path(self, task_id: str) -> Path:
         return self.folder / "claims" / f"{slug(task_id)}.lock"
@@ -167,6 +200,9 @@ class Hold:
     def claims(self) -> list[Claim]:
         return self._ledger.claims()
 
+    def newer(self) -> dict[str, NewerClaim]:
+        return self._ledger.newer()
+
     def claim(self, task_id: str) -> Claim | None:
         return self._ledger.claim(task_id)
 
@@ -185,6 +221,10 @@ class Hold:
     def replace(self, claim: Claim) -> None:
         self.check()
         publish(self._ledger._claim_path(claim.id), _bytes(claim), self.tmp)
+
+    def set_turns(self, turns: Turns) -> None:
+        self.check()
+        publish(self._ledger._turns_path, turns.model_dump_json().encode(), self.tmp)
 
     def drop(self, claim: Claim) -> None:
         """Take a claim back as if it had never been."""
@@ -232,13 +272,6 @@ class Hold:
             with suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_mtime < limit:
                     Path(entry.path).unlink()
-
-
-def _parse_claim(content: bytes) -> Claim | None:
-    try:
-        return Claim.model_validate_json(content)
-    except ValidationError:
-        return None
 
 
 def _bytes(claim: Claim) -> bytes:

@@ -5,10 +5,12 @@ Pure: the same rule proposes candidates from the index, decides on the bytes of 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
+from dibs.store.reservations import NOTHING_HELD, Held
 from dibs.store.settings import Settings, StatusWord
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, Task
@@ -31,11 +33,16 @@ WHAT_TO_DO: Mapping[StatusWord, str] = {
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One thing in a task's way: where it is counted, what it is in words, and the tasks it is about."""
+    """One thing in a task's way: where it is counted, what it is in words, the tasks it is about, and who holds them.
+
+    ``until`` is when it may be out of the way by itself, where that is known.
+    """
 
     kind: WaitingKind
     text: str
     task_ids: tuple[str, ...] = ()
+    owner: str = ""
+    until: datetime | None = None
 
 
 def is_claimable(task: Task, settings: Settings) -> bool:
@@ -51,23 +58,33 @@ def reserved_for(task: Task, settings: Settings) -> tuple[str, ...]:
 
 
 def obstacles(
-    task: Task, snapshot: Snapshot, settings: Settings, *, caller: str | None, held: Container[str] = ()
+    task: Task, snapshot: Snapshot, settings: Settings, *, caller: str | None, held: Held = NOTHING_HELD
 ) -> Iterator[Obstacle]:
     """All that stands in the way of ``caller`` taking the task, in the order in which it is counted; none: ready.
 
-    ``caller`` None is somebody nothing is reserved for. ``held`` has the keys of the tasks with a claim.
+    ``caller`` None is somebody nothing is reserved for. Files come last: a task waits for them only when nothing else
+    is in its way.
     """
     if task.status != "active":
         kind = KIND_OF_STATUS.get(task.status, "other")
         yield Obstacle(kind, WHAT_TO_DO.get(task.status, f"it is {task.status}"))
         return
-    if task.key in held:
+    if held.has(task):
         yield Obstacle("other", "it is claimed")
     if not is_claimable(task, settings):
         yield Obstacle("other", f"tasks of type {task.type} are never claimed")
     yield from _people(task, settings, caller)
     yield from _dependencies(task, snapshot)
     yield from _relatives(task, snapshot)
+    if (found := held.in_the_way(task)) is not None:
+        reservation, files = found
+        yield Obstacle("files", reservation.told(files), (reservation.task_id,), reservation.owner, reservation.until)
+
+
+def waits_only_for_files(task: Task, snapshot: Snapshot, settings: Settings, held: Held) -> bool:
+    """Whether those the task is meant for could take it, were it not for its files."""
+    kinds = {obstacle.kind for obstacle in obstacles(task, snapshot, settings, caller=None, held=held)}
+    return kinds - {"reserved"} == {"files"}
 
 
 def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obstacle]:

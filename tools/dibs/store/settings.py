@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.globs import compile_glob
+from dibs.store.places import in_main_worktree
 from dibs.store.task_file import read_task_file
 
 SETTINGS_FILE = "settings.json"
@@ -90,6 +91,9 @@ class Settings(_Section):
     exclude: tuple[str, ...] = Field((), description="Globs of files that are never tasks.")
     profile: Literal["worker", "coordinator"] = Field("worker", description="The tools `dibs serve` offers.")
     body_characters: int = Field(20_000, ge=200, le=30_000, description="How much of a task's body one answer has.")
+    trust_file_system: bool = Field(
+        False, description="Use file systems (nfs, cifs, fuse, …) whose locks may not exclude other machines."
+    )
     statuses: Mapping[StatusWord, tuple[str, ...]] = Field(
         {word: tuple(synonyms) for word, synonyms in DEFAULT_SYNONYMS.items()},
         description="Further words for each status; a word left out keeps its default synonyms.",
@@ -185,7 +189,8 @@ def find_tasks_dir(
     """The tasks directory: the argument, else ``DIBS_TASKS_DIR``, else the nearest usual folder upwards.
 
     Upwards means from ``CLAUDE_PROJECT_DIR``, or the working directory; usual are ``tasks/`` and ``backlog/tasks/``
-    with a ``.dibs``, a ``settings.json`` of ours or a task file in them.
+    with a ``.dibs``, a ``settings.json`` of ours or a task file in them. In a linked git worktree it is the main
+    worktree's, so that all worktrees share one queue.
 
     Raises:
         SettingsError: no such directory; the message says how to make one.
@@ -200,15 +205,28 @@ def find_tasks_dir(
                 f"the tasks directory {path}{by} {what}; make one with `dibs init --tasks-dir …`, or name another",
                 path=str(path),
             )
-        return path
+        return _shared(path)
     start = Path(env.get(PROJECT_DIR_VARIABLE) or cwd or Path.cwd()).absolute()
     for folder in (start, *start.parents):
-        if found := usual_tasks_dirs(folder):
-            return found[0]
+        main = in_main_worktree(folder)
+        if found := usual_tasks_dirs(main) or usual_tasks_dirs(folder):
+            return _shared(found[0])
     raise SettingsError(
         f"no tasks directory found from {start} upwards; make one with `dibs init` in your project, "
         f"or name one with --tasks-dir or {TASKS_DIR_VARIABLE}",
         path=str(start),
+    )
+
+
+def _shared(tasks_dir: Path) -> Path:
+    """The directory itself; in a linked git worktree the main worktree's in its place."""
+    main = in_main_worktree(tasks_dir)
+    if main == tasks_dir or main.is_dir():
+        return main
+    raise SettingsError(
+        f"{tasks_dir} is in a linked git worktree, and all worktrees share the main worktree's directory, {main}, "
+        f"which is not there; make it with `dibs init --tasks-dir {main}`",
+        path=str(tasks_dir),
     )
 
 

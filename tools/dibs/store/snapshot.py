@@ -20,6 +20,7 @@ class Snapshot:
     invalid_keys: Mapping[str, MalformedTask] = field(default_factory=dict)
     children: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
     dependents: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
+    in_progress: tuple[Task, ...] = ()
 
     def ancestors(self, task: Task) -> Iterator[Task]:
         """Parent, its parent, and so on; a circle ends where it closes."""
@@ -59,6 +60,7 @@ def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> S
         invalid_keys={error.task_id.casefold(): error for error in invalid if error.task_id},
         children=_grouped((task.parent.casefold(), task) for task in tasks.values() if task.parent),
         dependents=_grouped((dep.casefold(), task) for task in tasks.values() for dep in task.depends_on),
+        in_progress=tuple(task for task in tasks.values() if task.status == "in_progress"),
     )
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from dibs.store.claims import Claim, host_name
-from dibs.store.errors import DibsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
+from dibs.store.errors import DibsError, SettingsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
 from dibs.store.index import Index, Row, StoredTask, nested, read_row, read_stored
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
+from dibs.store.places import file_system_of, is_trusted, repository_of
 from dibs.store.publish import Signature, publish_new, write_temporary
 from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
@@ -64,7 +65,9 @@ class TaskStore:
         self.host = host or host_name()
         self.ledger = Ledger(tasks_dir)
         self.index = Index(tasks_dir)
+        self.repository = repository_of(tasks_dir.resolve())
         self._own_writes: OrderedDict[str, Signature] = OrderedDict()
+        self._trusted = False
         self._settings = Settings()
         self._settings_read: Signature | str | None = "never"
 
@@ -83,9 +86,20 @@ class TaskStore:
         return self._settings
 
     def _refuse_nested(self) -> None:
-        for folder in self.tasks_dir.parents:
+        for folder in self.tasks_dir.resolve().parents:
             if (folder / LEDGER_FOLDER / "claims").is_dir():
                 raise nested(folder, self.tasks_dir)
+
+    def _refuse_untrusted(self) -> None:
+        """Refuse to change anything where locks may not exclude. Looking needs none."""
+        kind = file_system_of(self.tasks_dir)
+        if not is_trusted(kind):
+            raise SettingsError(
+                f"{self.tasks_dir} is on a file system of type {kind}, whose locks cannot be trusted: two agents could "
+                "get the same task. Use a directory on a local disk; or, if all agents run on this machine and you "
+                'know that its locks work, set "trust_file_system": true in settings.json',
+                path=str(self.tasks_dir),
+            )
 
     def refresh(self, *, after: float | None = None) -> Snapshot:
         """All tasks now; see :meth:`Index.refresh`. Raises StoreFailure when the directory cannot be read."""
@@ -156,8 +170,12 @@ class TaskStore:
         Raises:
             StoreBusy, TaskChanged: that went on for ``mutex_wait_seconds``.
             StoreFailure: the file system refused.
+            SettingsError: it is of a type whose locks cannot be trusted.
         """
         wait_seconds = self.settings.claims.mutex_wait_seconds
+        if not (self._trusted or self.settings.trust_file_system):
+            self._refuse_untrusted()
+            self._trusted = True
         deadline = time.monotonic() + wait_seconds
         while True:
             try:
