@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dibs.session import Session
+from dibs.store import publish
 from dibs.store.errors import StoreFailure
 from dibs.store.task_file import read_task_file
 from support import Clock, age, call, claim, header, held_ids, the_claim, write_file, write_task
@@ -26,8 +27,9 @@ MakeSession = Callable[..., Session]
 
 @contextmanager
 def failing(name: str, number: int, code: int) -> Iterator[list[bool]]:
-    """Make the n-th call of ``os.name`` fail, and only that one; yields whether it came to that."""
-    real = getattr(os, name)
+    """Make the n-th call of ``os.name`` or of our exchange fail, only that one; yields whether it came to that."""
+    module: Any = publish if name == "exchange" else os
+    real = getattr(module, name)
     calls, failed = [0], []
 
     def call_or_fail(*arguments: Any, **more: Any) -> Any:
@@ -38,7 +40,7 @@ def failing(name: str, number: int, code: int) -> Iterator[list[bool]]:
         return real(*arguments, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, name, call_or_fail)
+        patch.setattr(module, name, call_or_fail)
         yield failed
 
 
@@ -58,7 +60,7 @@ each_error = pytest.mark.parametrize("code", ADVICE, ids=errno.errorcode.get)
 
 
 @each_error
-@pytest.mark.parametrize("name", ["open", "replace", "link", "fsync", "unlink", "fchmod"])
+@pytest.mark.parametrize("name", ["open", "exchange", "replace", "link", "fsync", "unlink", "fchmod"])
 def test_a_claim_that_fails_leaves_nothing_and_a_retry_succeeds(
     make_session: MakeSession, tasks_dir: Path, name: str, code: int
 ) -> None:
@@ -90,7 +92,7 @@ def test_a_claim_that_fails_leaves_nothing_and_a_retry_succeeds(
 
 
 @each_error
-@pytest.mark.parametrize("name", ["open", "replace", "fsync", "unlink", "fchmod"])
+@pytest.mark.parametrize("name", ["open", "exchange", "replace", "fsync", "unlink", "fchmod"])
 @pytest.mark.parametrize("verb", ["complete_task", "release_task"])
 def test_an_ending_that_fails_can_be_tried_again_and_is_done_once(
     make_session: MakeSession, tasks_dir: Path, name: str, code: int, verb: str
@@ -128,7 +130,7 @@ def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(
 ) -> None:
     path = write_task(tasks_dir, "t-1")
     token = claim(session).claim_token
-    with failing("unlink", 1, errno.EIO), pytest.raises(StoreFailure):
+    with failing("unlink", 2, errno.EIO), pytest.raises(StoreFailure):
         call(session, "release_task", id="t-1", claim_token=token)
     assert held_ids(other) == ["t-1"]
     age(path)
@@ -194,14 +196,14 @@ def test_a_due_claim_whose_task_cannot_be_written_does_not_stop_the_others(
 
 def refuse_to_replace(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """As in a folder this user may not write to."""
-    real = os.replace
+    real = publish.exchange
 
-    def replace(source: Any, target: Any) -> None:
-        if Path(target) == path:
+    def exchange(source: Path, target: Path) -> bool:
+        if target == path:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source), None, str(target))
-        real(source, target)
+        return real(source, target)
 
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(publish, "exchange", exchange)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only for root")

@@ -21,6 +21,7 @@ from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
 from dibs.complete_task import CompleteRequest, complete_task
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.session import Call, Session
+from dibs.store import publish
 from dibs.store.task_file import read_task_file
 from dibs.store.task_store import TaskStore
 
@@ -69,6 +70,7 @@ def work(tasks_dir: Path, last_call: int, when: str) -> None:
 
     for name in CALLS:
         setattr(os, name, counted(getattr(os, name)))
+    publish.exchange = counted(publish.exchange)
     session = Session(TaskStore(tasks_dir), client="victim", server=True)
     one, two, three = (claim(session) for _ in range(3))
     complete_task(session, CompleteRequest(id="t-1", claim_token=one.claim_token or "", summary="the report"), Call())

@@ -132,6 +132,36 @@ def test_a_copy_named_by_its_file_is_nobodys_to_hand_out_while_the_first_is_held
 # deleted
 
 
+def test_a_copy_made_while_it_was_held_is_never_handed_out_after_the_first_is_done(
+    session: Session, other: Session, tasks_dir: Path, clock: Clock
+) -> None:
+    stem_task(tasks_dir)
+    token = claim(session, "old").claim_token
+    copy = write_file(tasks_dir / "old (conflicted copy).md", (tasks_dir / "old.md").read_bytes())
+    call(session, "complete_task", id="old", claim_token=token)
+    before = copy.read_bytes()
+    for _ in range(5):
+        clock.advance(10_000)
+        look(other)
+    assert call(other, "claim_next_task").status == "empty"
+    assert copy.read_bytes() == before
+    assert held_ids(other) == []
+
+
+@pytest.mark.parametrize("verb", ["complete_task", "block_task"])
+def test_the_same_token_under_the_new_name_of_an_ended_task_gets_the_same_answer(
+    session: Session, other: Session, tasks_dir: Path, verb: str
+) -> None:
+    path = stem_task(tasks_dir)
+    token = claim(session).claim_token
+    more = {"reason": "why"} if verb == "block_task" else {"summary": "what"}
+    first = call(session, verb, id="old", claim_token=token, **more)
+    renamed = age(path.rename(tasks_dir / "new.md"))
+    before = renamed.read_bytes()
+    assert call(other, verb, id="new", claim_token=token, **more).message == first.message
+    assert renamed.read_bytes() == before
+
+
 def test_a_claim_on_a_deleted_file_ends_when_it_is_due_and_blocks_nothing(
     session: Session, other: Session, tasks_dir: Path, clock: Clock
 ) -> None:
@@ -144,6 +174,38 @@ def test_a_claim_on_a_deleted_file_ends_when_it_is_due_and_blocks_nothing(
     assert claim(other).task.id == "t-2"
     assert held_ids(other) == ["t-2"]
     assert endings(other, "t-1")[0].left_status == "deleted"
+
+
+def test_a_task_that_stays_deleted_frees_its_files_though_its_server_lives(
+    session: Session, other: Session, tasks_dir: Path, clock: Clock
+) -> None:
+    path = write_task(tasks_dir, "t-1", files=["src"])
+    write_task(tasks_dir, "t-2", files=["src/a.py"])
+    claim(session, "t-1")
+    path.unlink()
+    for _ in range(3):
+        clock.advance(41)
+        renew_claims(session)
+    assert claim(other).task.id == "t-2"
+    assert [ending.left_status for ending in endings(other, "t-1")] == ["deleted"]
+    renew_claims(session)
+    assert session.held() == []
+
+
+def test_a_task_that_comes_back_after_that_is_its_holders_again(
+    session: Session, other: Session, tasks_dir: Path, clock: Clock
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    token = claim(session).claim_token
+    path.rename(tasks_dir / ".stashed")
+    clock.advance(121)
+    look(other)
+    assert held_ids(other) == []
+    (tasks_dir / ".stashed").rename(age(tasks_dir / ".stashed").with_name("t-1.md"))
+    look(other)
+    assert held_ids(other) == ["t-1"], "the token in the file says so"
+    call(session, "complete_task", id="t-1", claim_token=token, summary="the report")
+    assert "the report" in path.read_text(encoding="utf-8")
 
 
 def test_completing_a_deleted_task_keeps_the_report(session: Session, tasks_dir: Path) -> None:

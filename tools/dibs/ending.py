@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dibs.answers import EndResult, as_answer, newly_ready, view
-from dibs.fence import Admitted, admit
+from dibs.fence import Admitted, admit, adopt
 from dibs.holding import held_now
 from dibs.reconcile import end_claim
 from dibs.session import Session
@@ -83,8 +83,11 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     was_held = held_now(store, before)
     try:
         file = call.edit(admitted)
-    except MalformedTask as error:
-        raise error.at(stored.task.path, task_id=stored.task.id) from None
+    except DibsError as error:
+        adopt(call.session, hold, admitted)  # the work goes on, and whoever has the token goes on with it
+        if isinstance(error, MalformedTask):
+            raise error.at(stored.task.path, task_id=stored.task.id) from None
+        raise
     written = store.write(hold, stored, file)
     reached("end.task_file")
     result = EndResult(

@@ -68,6 +68,22 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
     return Admitted(stored, claim)
 
 
+def adopt(session: Session, hold: Hold, admitted: Admitted) -> Claim | None:
+    """The call had the right token and did not end the claim: its process has the claim from now on, and the lease
+    begins anew. A shell, which renews nothing, leaves a claim to a server that lives."""
+    claim = admitted.claim
+    if claim is None or admitted.late or session.is_ours(claim) or (not session.alive_name and hold.is_alive(claim)):
+        return claim
+    session.keep_alive(hold)
+    seconds = claim.lease_seconds if claim.owner.alive == session.alive_name else session.lease_seconds()
+    adopted = claim.model_copy(update={"owner": session.owner(claim.owner.caller)})
+    adopted = adopted.renewed(session.store.now(), lease_seconds=seconds)
+    hold.replace(adopted)
+    session.took(adopted)
+    session.named(adopted.id, adopted.token)
+    return adopted
+
+
 def _stands_again(session: Session, past: Ending) -> bool:
     """Whether the file says that the claim still holds, though it ended: git took the file back to that time."""
     try:
@@ -166,6 +182,8 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
     unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
     if past is not None and unclaimed_since and task.status == past.left_status and _counts_late(past, how):
         return Admitted(stored, past.claim, late=True)
+    if past is None and (elsewhere := hold.ending_of(token)) is not None and elsewhere.how == how:
+        return elsewhere  # its file was renamed since
     what = (
         f"your claim on it {WORDS[past.how].format(at=stamp(past.at))}" if past else "this claim_token is unknown here"
     )

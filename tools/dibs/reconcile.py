@@ -26,6 +26,8 @@ def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | N
     if standing is Standing.LOST_RECORD:
         if any(other.token == stored.task.token for other in hold.claims()):
             return None  # a copy, or its name changed while it is held: the record is there, for another id
+        if _is_leftover_copy(hold, stored.task):
+            return None
         return _plant(store, hold, stored.task)
     if standing is Standing.ENDED_BY_HAND and claim is not None:
         _finish_record(store, hold, stored, claim)
@@ -37,6 +39,15 @@ def reconcile(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim | N
         claim = claim.renewed(store.now(), last_call_at=store.now())
         hold.replace(claim)
     return claim
+
+
+def _is_leftover_copy(hold: Hold, task: Task) -> bool:
+    """Whether the token in a task file is that of a claim on another task, which is over: "task (conflicted copy).md".
+
+    Nobody works on it, and nobody may be sent to do the same work again: a person has to say what it is.
+    """
+    past = hold.ending_of(task.token)
+    return past is not None and past.claim.id.casefold() != task.key
 
 
 def _ended(hold: Hold, claim: Claim) -> Ending | None:
@@ -136,7 +147,7 @@ def _settle(store: TaskStore, hold: Hold, claim: Claim, snapshot: Snapshot) -> b
             return False
         return reap(store, hold, stored, claim)
     except TaskNotFound:
-        if due:
+        if passed:  # also where its server lives: that does not renew what is not there
             end_claim(store, hold, claim, "by_hand", "deleted")
         return False
     except (FileChanged, MalformedTask, PermissionError):

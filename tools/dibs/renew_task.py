@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dibs.answers import Id, Request, Result, Token
-from dibs.fence import Admitted, admit
+from dibs.fence import Admitted, admit, adopt
 from dibs.session import Call, Session
 from dibs.store.claims import stamp
 from dibs.store.errors import ClaimLost, NotClaimed
@@ -39,7 +39,8 @@ def _renew(session: Session, request: RenewRequest, hold: Hold) -> RenewResult:
         raise NotClaimed(
             f"nobody holds {request.id}, so there is no lease to renew; claim it first", task_id=request.id
         )
-    renewed = admitted.claim.renewed(session.store.now(), lease_seconds=request.lease or None)
+    claim = adopt(session, hold, admitted) or admitted.claim
+    renewed = claim.renewed(session.store.now(), lease_seconds=request.lease or None)
     hold.replace(renewed)
     until = stamp(renewed.lease_until)
     return RenewResult(id=renewed.id, lease_until=until, message=f"{renewed.id} is yours until {until}")

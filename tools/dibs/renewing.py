@@ -32,14 +32,18 @@ def _renew(session: Session, hold: Hold, claim: Claim) -> None:
     if present is None and hold.endings(claim.id).of(claim.token) is not None:
         session.let_go(claim)
         return
-    if present is not None and present.token != claim.token:
+    if present is not None and (
+        present.token != claim.token or present.owner.alive not in (None, claim.owner.alive)
+    ):  # another claim, or adopted by the server that its caller speaks through by now
         session.let_go(claim)
         return
     session.keep_alive(hold)
     try:
         path = _still_ours(session, hold, claim, present)
-    except (TaskNotFound, MalformedTask):
-        # a file in the middle of a rename or a merge: the claim file alone says that we hold it
+    except TaskNotFound:
+        return  # deleted, or gone for a moment: if it stays away, the lease passes and frees its files
+    except MalformedTask:
+        # a file in the middle of a merge: the claim file alone says that we hold it
         path = claim.path if present is not None else None
     if path is None:
         session.let_go(claim)

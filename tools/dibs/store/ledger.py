@@ -119,6 +119,19 @@ class Ledger:
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             return Endings(id=task_id)
 
+    def ending_of(self, token: str) -> Ending | None:
+        """How the claim of this token ended, whatever its task was called then. Reads all endings: for rare cases."""
+        try:
+            paths = [Path(entry.path) for entry in os.scandir(self.folder / "ended")]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        for path in paths:
+            with suppress(OSError, ValidationError):
+                content = path.read_bytes()
+                if token.encode() in content and (found := Endings.model_validate_json(content).of(token)) is not None:
+                    return found
+        return None
+
     def keep_orphan(self, task_id: str, at: datetime, report: str) -> Path:
         """Keep a report that could not go into its task file. Needs no mutex; makes the folder."""
         self._prepare()
@@ -208,6 +221,9 @@ class Hold:
 
     def endings(self, task_id: str) -> Endings:
         return self._ledger.endings(task_id)
+
+    def ending_of(self, token: str) -> Ending | None:
+        return self._ledger.ending_of(token)
 
     def create(self, claim: Claim) -> None:
         """Write a claim file that must not be there yet.

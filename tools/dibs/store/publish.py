@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from dibs.store.exchange import exchange
+
 LEFTOVER_SECONDS = 3600.0
 RACY_NS = 50_000_000
 """A file younger than this may have changed without its stat showing it: clocks of file systems are coarse."""
@@ -93,6 +95,44 @@ def publish(path: Path, content: bytes, tmp: Path) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def replace_unchanged(temporary: Path, path: Path, was: Signature) -> bool:
+    """Put ``temporary`` in the place of ``path`` if that is still the file it was; False: it is not, and it stays.
+
+    A save that slips in after the look comes out in the exchange, and goes back to its place.
+    """
+    if not _is(path, was):
+        return False
+    ours = temporary.stat().st_ino
+    if not exchange(temporary, path):
+        temporary.replace(path)
+        return True
+    # a rename touches the ctime of what it moves, so that cannot tell
+    out = temporary.stat()
+    if (out.st_mtime_ns, out.st_size, out.st_ino) == (was.mtime_ns, was.size, was.inode):
+        with suppress(OSError):  # what was to be done is done; this is swept later
+            temporary.unlink()
+        return True
+    if _inode(path) == ours:  # else a later save stands there already
+        exchange(temporary, path)
+        if _inode(temporary) != ours:  # a later save came out: it goes back
+            exchange(temporary, path)
+    return False
+
+
+def _is(path: Path, was: Signature) -> bool:
+    try:
+        return Signature.of(path.lstat()) == was
+    except FileNotFoundError:
+        return False
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def sweep_leftovers(tmp: Path) -> None:

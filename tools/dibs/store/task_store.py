@@ -21,7 +21,7 @@ from dibs.store.index import Index, Row, StoredTask, nested, read_row, read_stor
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
 from dibs.store.places import file_system_of, is_trusted, repository_of
-from dibs.store.publish import Signature, publish_new, write_temporary
+from dibs.store.publish import Signature, publish_new, replace_unchanged, write_temporary
 from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task, make_task
@@ -242,10 +242,9 @@ class TaskStore:
         temporary = write_temporary(hold.tmp, file.data, like=stored.stat, durable=True)
         try:
             hold.check()
-            if not _unchanged(path, stored.signature):
-                raise FileChanged(stored.task.path)
             made = temporary.stat()
-            temporary.replace(path)
+            if not replace_unchanged(temporary, path, stored.signature):
+                raise FileChanged(stored.task.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -283,10 +282,3 @@ class TaskStore:
         publish_new(target, file.data, hold.tmp, durable=True)
         self.read(path)
         return task
-
-
-def _unchanged(path: Path, signature: Signature) -> bool:
-    try:
-        return Signature.of(path.lstat()) == signature
-    except FileNotFoundError:
-        return False
