@@ -14,7 +14,7 @@ from dibs_server.cli.program import POSITIONAL, program
 from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
-BESIDES = {"init", "serve", "demo"}
+BESIDES = {"init", "serve", "demo", "watch"}
 every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from dibs.store.errors import DibsError
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 EXIT_CODES = {
     "invalid_arguments": 2,
     "not_ready": 4,
@@ -55,10 +58,31 @@ def out() -> Console:
 
 def print_json(answer: Mapping[str, Any]) -> None:
     """One JSON object on stdout, safe for a terminal too; a lone surrogate in a file must not end the program."""
-    text = json.dumps(answer, ensure_ascii=False, indent=2)
+    _print_safe(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def print_json_line(answer: Mapping[str, Any]) -> None:
+    """The same on one line, for readers that take them line by line."""
+    _print_safe(json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
+
+
+def _print_safe(text: str) -> None:
     text = CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
     sys.stdout.buffer.flush()
+
+
+def abandon_stdout() -> None:
+    """Nobody reads on: what is still to be written goes nowhere, so that the end of the program does not fail too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(error: DibsError, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json(error.to_json())
+    else:
+        complain(error.message)
+    sys.exit(EXIT_CODES[error.code])
 
 
 def complain(message: str) -> None:

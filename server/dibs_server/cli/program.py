@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import signal
 import sys
 import time
@@ -27,8 +26,10 @@ from dibs_server.cli.console import (
     EXIT_CODES,
     GIVEN_UP,
     NOTHING_TO_CLAIM,
+    abandon_stdout,
     complain,
     counted,
+    fail,
     out,
     print_json,
     shown,
@@ -156,18 +157,10 @@ def _not_told(call: Call, exc: OSError) -> NoReturn:
     undo = call.cancel()
     if undo is not None:
         undo()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the program does not fail too
+    abandon_stdout()
     if not isinstance(exc, BrokenPipeError) or undo is not None:
         complain(f"the answer could not be printed ({exc.strerror})" + ("; the claim was taken back" if undo else ""))
     sys.exit(EXIT_CODES["io"])
-
-
-def fail(error: DibsError, as_json: bool) -> NoReturn:
-    if as_json:
-        print_json(error.to_json())
-    else:
-        complain(error.message)
-    sys.exit(EXIT_CODES[error.code])
 
 
 @program.command("init")
@@ -224,6 +217,26 @@ def demo_command(agents: int, tasks: int, as_json: bool) -> None:
     from dibs_server.cli.demo import run_demo
 
     sys.exit(run_demo(agents, tasks, as_json=as_json))
+
+
+@program.command("watch")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option(
+    "--interval", metavar="SECONDS", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
+    help="How often to look.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, also on a terminal.")
+@click.option("--once", is_flag=True, help="Look once, print that, and end.")
+def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: bool) -> None:
+    """See who works on what, until Ctrl-C. Reads only.
+
+    On a terminal: a live view. Elsewhere: one JSON object a line, the first at once, then one whenever something
+    happened; what the clock alone moves (renewals, the rate) makes no line. What cannot be read meanwhile is told,
+    as {"error": …} in a line, and watching goes on.
+    """
+    from dibs_server.cli.watch_command import run_watch
+
+    sys.exit(run_watch(tasks_dir, interval, as_json=as_json, once=once))
 
 
 program.add_command(serve_command)

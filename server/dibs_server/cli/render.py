@@ -144,7 +144,7 @@ def _stats(console: Console, answer: Answer) -> None:
         ("waiting on", waiting_on),
     ):
         if counts:
-            table.add_row(label, _counts(counts))
+            table.add_row(label, counts_line(counts))
     for row in answer["in_progress"]:
         until = f" until {row['lease_until']}" if row["lease_until"] else " by hand"
         table.add_row("in progress", shown(f"{row['id']}  {row['caller']}{until}"))
@@ -164,7 +164,7 @@ def _stats(console: Console, answer: Answer) -> None:
     console.print(table)
 
 
-def _counts(counts: Mapping[str, int]) -> Text:
+def counts_line(counts: Mapping[str, int]) -> Text:
     return Text("  ").join(Text(f"{count} ") + shown(word, STYLES.get(word, "")) for word, count in counts.items())
 
 

@@ -1,6 +1,6 @@
 """The journal: one line for each change, for people and for history. It is not the source of anything.
 
-Not fsynced, one file a day; a torn last line is passed over by whoever reads.
+Not fsynced, one file a day; a torn last line is passed over by whoever reads, and so is every line that is no object.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+
+BLOCK_BYTES = 65_536
 
 Fact = str | int | float | bool | None
 
@@ -26,13 +28,52 @@ def append_event(folder: Path, at: datetime, event: str, **facts: Fact) -> None:
 
 def read_events(folder: Path) -> Iterator[dict[str, Fact]]:
     """All events, oldest first."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in day_files(folder):
         for line in path.read_bytes().splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict):
+            event = _event(line)
+            if event is not None:
                 yield event
+
+
+def newest_events(folder: Path) -> Iterator[dict[str, Fact]]:
+    """All events, newest first: only as much is read, from the end, as the reader goes on asking for.
+
+    Whatever stands in the files comes out as it is; no key and no type is promised.
+    """
+    for path in reversed(day_files(folder)):
+        for line in _lines_from_the_end(path):
+            event = _event(line)
+            if event is not None:
+                yield event
+
+
+def day_files(folder: Path) -> list[Path]:
+    """The journal's files, oldest first; none where there is no journal."""
+    return sorted(folder.glob("????-??-??.jsonl"))
+
+
+def _event(line: bytes) -> dict[str, Fact] | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _lines_from_the_end(path: Path) -> Iterator[bytes]:
+    """A file's lines, the last one first; none when it is no file (any more)."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        cut: list[bytes] = []  # the pieces of a line whose beginning is further in front, last piece first
+        while end > 0:
+            start = max(0, end - BLOCK_BYTES)
+            file.seek(start)
+            first, *others = file.read(end - start).split(b"\n")
+            for line in reversed(others):
+                yield line + b"".join(reversed(cut))
+                cut = []
+            cut.append(first)
+            end = start
+        yield b"".join(reversed(cut))
