@@ -14,11 +14,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-from dibs.answers import WaitingOn, held_keys
+from dibs.answers import WaitingOn
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
-from dibs.reports import stamp
 from dibs.session import Call, Session
-from dibs.store.claims import Claim, How
+from dibs.store.claims import Claim, How, stamp
 from dibs.store.journal import Fact, day_files, newest_events
 from dibs.store.publish import Signature
 from dibs.store.snapshot import Snapshot
@@ -185,7 +184,7 @@ def _workers(
     session: Session, snapshot: Snapshot, claims: list[Claim], stats: StatsResult, now: datetime
 ) -> list[Worker]:
     """Those first of whom something must be said, then those who have been at work longest, then work by hand."""
-    host, claimed = session.store.host, held_keys(claims)
+    host, claimed = session.store.host, {claim.id.casefold() for claim in claims}
     renew_seconds = session.store.settings.claims.renew_seconds
     rows = [
         Worker(
