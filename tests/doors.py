@@ -23,7 +23,7 @@ from dibs_server.cli.program import program
 from dibs_server.mcp_server.door import Door
 
 ERAS = ("auto", "legacy")
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 EXIT_CODES = {
     "invalid_arguments": 2,
     "not_ready": 4,
