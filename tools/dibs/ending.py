@@ -84,6 +84,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
         file = call.edit(admitted)
     except MalformedTask as error:
         raise error.at(stored.task.path, task_id=stored.task.id) from None
+    reached("end.read")
     written = store.write(hold, stored, file)
     reached("end.task_file")
     held = held_keys(hold.claims()) - {stored.task.key}
