@@ -176,6 +176,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @held
     @rule()
     def clock_set_back(self) -> None:
+        self.beliefs = {token: b for token, b in self.beliefs.items() if self.clock.at < b.until}
         self.clock.advance(-86_400)
         for task in self.world.tasks.values():
             self._shorten(task)
