@@ -126,8 +126,11 @@ class Ledger:
                 reached("mutex.held")
                 hold = Hold(self, held)
                 if not self._swept:
-                    self._swept = True
-                    hold.sweep()
+                    with suppress(
+                        FileNotFoundError
+                    ):  # taken away just now: nothing to sweep, and every write finds out
+                        hold.sweep()
+                        self._swept = True
                 yield hold
         finally:
             reached("mutex.freed")
