@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 20.0
+STEPS_AT_MOST = 40
 WRITES = ("claim.claim_file", "resume.claim_file", "reap.read", "end.read")
 """Steps after which a task file is written."""
 
@@ -167,3 +168,41 @@ def every_order() -> Iterator[Callable[[list[str]], str]]:
         if not taken:
             return
         path = [turn for turn, _ in taken[:-1]] + [taken[-1][0] + 1]
+
+
+class Plan:
+    """A chooser that moves the actors in turn, each so many times at most; who cannot move is passed over."""
+
+    def __init__(self, *turns: tuple[str, int]) -> None:
+        self._turns = [[name, most, 0] for name, most in turns]
+        self._at = 0
+
+    def __call__(self, able: list[str]) -> str:
+        while self._at < len(self._turns):
+            turn = self._turns[self._at]
+            if turn[0] in able and turn[2] < turn[1]:
+                turn[2] += 1
+                return str(turn[0])
+            self._at += 1
+        return able[0]
+
+    def cut_short(self, at: int) -> bool:
+        """Whether the turn of this number was shorter than planned: longer ones would be the same."""
+        _, most, moved = self._turns[at]
+        return moved < most
+
+
+def every_pair() -> Iterator[Plan]:
+    """Plans: ``one`` to each of its steps, the ``hand``, ``two`` to each of its own, ``one`` to its end, ``two`` too.
+
+    Each once with ``two`` waiting for the mutex beforehand, and once with ``two`` coming later.
+    """
+    for early in (0, 1):
+        for one in range(STEPS_AT_MOST):
+            for two in range(STEPS_AT_MOST):
+                plan = Plan(("two", early), ("one", one), ("hand", 1), ("two", two), ("one", 99))
+                yield plan
+                if plan.cut_short(3):
+                    break
+            if plan.cut_short(1):
+                break

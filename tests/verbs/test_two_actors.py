@@ -2,162 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from stage import Play, Stage, every_order
+from place import Place, Results, claiming, code, ending, looking
+from stage import Play
 
 from dibs.renewing import renew_claims
-from dibs.session import Call, CallCancelled, Session
-from dibs.store import steps
-from dibs.store.errors import DibsError
-from dibs.store.task_store import TaskStore
-from support import NOON, Clock, age, call, claim, endings, header, held_ids, orphans, write_file
+from dibs.session import Call
+from support import age, call, claim, endings, header, held_ids, orphans
 
-MEMORY = Path("/dev/shm")
-CONTENT = "---\nid: {id}\nstatus: To Do\nassignee:\n  - '@gemini'\n  - claude\n  - heir\n---\ntext of {id}\n"
-RANDOM = re.compile(rb"h[0-9a-f]{3}-[0-9a-z]{11}|[0-9a-f]{32}")
-worked_off: set[frozenset[tuple[str, bytes]]] = set()
-Results = Mapping[str, Any]
 pytestmark = pytest.mark.timeout(300)
-
-
-class Place:
-    """A directory with tasks, made anew for each performance, and the sessions on it."""
-
-    def __init__(self, tasks_dir: Path, tasks: int = 1) -> None:
-        shutil.rmtree(tasks_dir, ignore_errors=True)
-        self.dir = tasks_dir
-        self.clock = Clock(at=NOON)
-        self.made: list[Session] = []
-        self.paths = [write_file(tasks_dir / f"t-{n}.md", CONTENT.format(id=f"t-{n}")) for n in range(1, tasks + 1)]
-        self.path = self.paths[0]
-
-    def session(self, client: str = "gemini-cli-mcp-client", *, server: bool = True, person: bool = False) -> Session:
-        store = TaskStore(self.dir, now=self.clock, host="h1")
-        self.made.append(Session(store, client=client, server=server, person=person))
-        return self.made[-1]
-
-    def expired(self) -> tuple[Session, str]:
-        """A claim whose server is gone and whose lease has passed: its session and its token."""
-        session = self.session()
-        token = claim(session, "t-1").claim_token
-        session.close()
-        self.clock.advance(121)
-        self.grow_old()
-        return session, token
-
-    def grow_old(self) -> None:
-        for path in self.dir.glob("*.md"):
-            age(path)
-
-    def play(self, check: Callable[[Results], None], **actors: Callable[[], Any]) -> Play:
-        self.grow_old()
-
-        def check_all(results: Results) -> None:
-            for result in results.values():
-                if isinstance(result, Exception) and not isinstance(result, DibsError | CallCancelled):
-                    raise result
-            check(results)
-            left = self.what_is_left()
-            if left not in worked_off:  # many orders leave the same behind
-                self.work_off()
-                worked_off.add(left)
-
-        return Play(self.dir, actors, check_all, self.grow_old, hands=("hand",))
-
-    def what_is_left(self) -> frozenset[tuple[str, bytes]]:
-        """Files, claims and endings, whatever the tokens are called."""
-        kinds = ("*.md", ".dibs/claims/*", ".dibs/ended/*")
-        paths = [path for kind in kinds for path in self.dir.glob(kind)]
-        return frozenset((path.name, RANDOM.sub(b"", path.read_bytes())) for path in paths)
-
-    def work_off(self) -> None:
-        """Whatever was left can be done by somebody who comes later, and everything is there once."""
-        for session in self.made:
-            session.close()
-        heir = self.session("heir")
-        for _ in range(2):
-            self.clock.advance(10_000)
-            self.grow_old()
-            call(heir, "claim_next_task", caller="nobody", project="none")
-        self.grow_old()
-        while (result := call(heir, "claim_next_task")).status == "claimed":
-            call(heir, "complete_task", id=result.task.id, claim_token=result.claim_token, summary="at last")
-            self.grow_old()
-        heir.close()
-        assert held_ids(heir) == []
-        for path in self.dir.glob("*.md"):
-            text = path.read_text(encoding="utf-8")
-            assert header(path)["status"] in ("done", "blocked"), text
-            assert "claim" not in header(path), text
-            assert text.count(f"text of {path.stem}\n") == 1, text
-            assert text.count("my report") <= 1, text
-        assert {path.name for path in self.dir.iterdir()} <= {".dibs", *(path.name for path in self.dir.glob("*.md"))}
-
-
-def code(result: Any) -> str:
-    """How a call came out: the error's code, else a claim's status, else "ok"."""
-    if isinstance(result, CallCancelled):
-        return "cancelled"
-    return getattr(result, "code", None) or getattr(result, "status", None) or "ok"
-
-
-@pytest.fixture
-def tasks_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # nobody pulls the plug here
-    folder = (MEMORY if MEMORY.is_dir() else tmp_path) / f"dibs-actors-{os.getpid()}"
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def in_every_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Play]], int]:
-    """Perform a play in every order its actors can take turns in; returns how many there were."""
-
-    def perform(make: Callable[[], Play]) -> int:
-        performances = 0
-        for choose in every_order():
-            stage = Stage(make())
-            monkeypatch.setattr(steps, "hook", stage.hook)
-            stage.perform(choose)
-            monkeypatch.setattr(steps, "hook", None)
-            performances += 1
-        return performances
-
-    return perform
 
 
 InEveryOrder = Callable[[Callable[[], Play]], int]
 
 
-def ending(session: Session, name: str, token: str, **arguments: str) -> Callable[[], Any]:
-    """A call that ends the claim on t-1 with a report."""
-    argument = {"complete_task": "summary", "block_task": "reason", "release_task": "note"}[name]
-    return lambda: call(session, name, id="t-1", claim_token=token, **{argument: "my report"}, **arguments)
-
-
-def claiming(session: Session, **arguments: Any) -> Callable[[], Any]:
-    return lambda: call(session, "claim_next_task", **arguments)
-
-
-def looking(session: Session) -> Callable[[], Any]:
-    """A claim call for which there is nothing: it takes back what is due."""
-    return claiming(session, caller="nobody", project="none")
-
-
 @pytest.mark.parametrize("tasks", [1, 2])
 @pytest.mark.parametrize("by_id", [False, True], ids=["next", "by id"])
 def test_of_two_claims_each_task_has_one_winner(
-    tasks_dir: Path, in_every_order: InEveryOrder, tasks: int, by_id: bool
+    stage_dir: Path, in_every_order: InEveryOrder, tasks: int, by_id: bool
 ) -> None:
     def make() -> Play:
-        place = Place(tasks_dir, tasks)
+        place = Place(stage_dir, tasks)
         one, two = place.session(), place.session("claude-code")
         arguments = {"id": "t-1"} if by_id else {}
 
@@ -174,9 +42,9 @@ def test_of_two_claims_each_task_has_one_winner(
     assert in_every_order(make) > 5
 
 
-def test_an_expired_claim_is_reaped_once(tasks_dir: Path, in_every_order: InEveryOrder) -> None:
+def test_an_expired_claim_is_reaped_once(stage_dir: Path, in_every_order: InEveryOrder) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         place.expired()
 
         def check(results: Results) -> None:
@@ -192,10 +60,10 @@ def test_an_expired_claim_is_reaped_once(tasks_dir: Path, in_every_order: InEver
 
 @pytest.mark.parametrize("name", ["complete_task", "block_task"])
 def test_late_work_counts_whether_or_not_it_is_reaped_meanwhile(
-    tasks_dir: Path, in_every_order: InEveryOrder, name: str
+    stage_dir: Path, in_every_order: InEveryOrder, name: str
 ) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         session, token = place.expired()
 
         def check(results: Results) -> None:
@@ -211,9 +79,9 @@ def test_late_work_counts_whether_or_not_it_is_reaped_meanwhile(
 
 
 @pytest.mark.parametrize("name", ["complete_task", "block_task", "release_task"])
-def test_late_work_or_the_next_claim_but_not_both(tasks_dir: Path, in_every_order: InEveryOrder, name: str) -> None:
+def test_late_work_or_the_next_claim_but_not_both(stage_dir: Path, in_every_order: InEveryOrder, name: str) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         session, token = place.expired()
 
         def check(results: Results) -> None:
@@ -222,7 +90,7 @@ def test_late_work_or_the_next_claim_but_not_both(tasks_dir: Path, in_every_orde
             if claimed == "claimed":
                 assert header(place.path)["claim"] == results["claimer"].claim_token
             text = place.path.read_text(encoding="utf-8")
-            kept = orphans(tasks_dir)
+            kept = orphans(stage_dir)
             assert [text.count("my report"), len(kept)] == ([1, 0] if late == "ok" else [0, 1])
 
         claimer = claiming(place.session("claude-code"))
@@ -231,11 +99,11 @@ def test_late_work_or_the_next_claim_but_not_both(tasks_dir: Path, in_every_orde
     assert in_every_order(make) > 5
 
 
-def test_what_is_given_back_is_there_for_whoever_comes_after(tasks_dir: Path, in_every_order: InEveryOrder) -> None:
+def test_what_is_given_back_is_there_for_whoever_comes_after(stage_dir: Path, in_every_order: InEveryOrder) -> None:
     seen: set[str] = set()
 
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         session = place.session()
         before = place.path.read_bytes()
         token = claim(session).claim_token
@@ -256,11 +124,11 @@ def test_what_is_given_back_is_there_for_whoever_comes_after(tasks_dir: Path, in
     assert seen == {"empty", "claimed"}
 
 
-def test_a_renewal_or_the_reaper_comes_first(tasks_dir: Path, in_every_order: InEveryOrder) -> None:
+def test_a_renewal_or_the_reaper_comes_first(stage_dir: Path, in_every_order: InEveryOrder) -> None:
     seen: set[str] = set()
 
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         server = place.session()
         claim(server)
         place.clock.advance(7200)  # its server lives, but nobody called for too long; now somebody does
@@ -282,10 +150,10 @@ def test_a_renewal_or_the_reaper_comes_first(tasks_dir: Path, in_every_order: In
 
 @pytest.mark.parametrize("name", ["complete_task", "block_task", "release_task"])
 def test_who_resumes_or_who_has_the_old_token_but_not_both(
-    tasks_dir: Path, in_every_order: InEveryOrder, name: str
+    stage_dir: Path, in_every_order: InEveryOrder, name: str
 ) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         dead = place.session()
         token = claim(dead).claim_token
         dead.close()
@@ -295,7 +163,7 @@ def test_who_resumes_or_who_has_the_old_token_but_not_both(
             assert (old, heir) in [("claim_lost", "claimed"), ("ok", "claimed" if "release" in name else "empty")]
             if heir == "claimed":
                 assert header(place.path)["claim"] == results["heir"].claim_token
-            assert len(orphans(tasks_dir)) == (old == "claim_lost")
+            assert len(orphans(stage_dir)) == (old == "claim_lost")
 
         heir = claiming(place.session(), resume=True)
         return place.play(check, old=ending(dead, name, token), heir=heir)
@@ -304,9 +172,9 @@ def test_who_resumes_or_who_has_the_old_token_but_not_both(
 
 
 @pytest.mark.parametrize("name", ["complete_task", "block_task", "release_task"])
-def test_the_same_ending_twice_at_once_is_one_ending(tasks_dir: Path, in_every_order: InEveryOrder, name: str) -> None:
+def test_the_same_ending_twice_at_once_is_one_ending(stage_dir: Path, in_every_order: InEveryOrder, name: str) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         session = place.session()
         token = claim(session).claim_token
 
@@ -315,7 +183,7 @@ def test_the_same_ending_twice_at_once_is_one_ending(tasks_dir: Path, in_every_o
             assert code(results["one"]) == "ok"
             assert place.path.read_text(encoding="utf-8").count("my report") == 1
             assert len(endings(session, "t-1")) == 1
-            assert orphans(tasks_dir) == []
+            assert orphans(stage_dir) == []
 
         two = ending(place.session(), name, token)
         return place.play(check, one=ending(session, name, token), two=two)
@@ -324,9 +192,9 @@ def test_the_same_ending_twice_at_once_is_one_ending(tasks_dir: Path, in_every_o
 
 
 @pytest.mark.parametrize("resume", [False, True], ids=["claim", "resume"])
-def test_a_claim_given_up_at_any_step_is_nobodys(tasks_dir: Path, in_every_order: InEveryOrder, resume: bool) -> None:
+def test_a_claim_given_up_at_any_step_is_nobodys(stage_dir: Path, in_every_order: InEveryOrder, resume: bool) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         if resume:
             dead = place.session()
             claim(dead)
@@ -349,10 +217,10 @@ def test_a_claim_given_up_at_any_step_is_nobodys(tasks_dir: Path, in_every_order
 
 
 def test_a_claim_given_up_while_another_one_is_made_leaves_the_task_to_that_one(
-    tasks_dir: Path, in_every_order: InEveryOrder
+    stage_dir: Path, in_every_order: InEveryOrder
 ) -> None:
     def make() -> Play:
-        place = Place(tasks_dir)
+        place = Place(stage_dir)
         before, on, session = place.path.read_bytes(), Call(), place.session()
 
         def check(results: Results) -> None:
