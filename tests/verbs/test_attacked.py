@@ -180,6 +180,19 @@ def test_a_ledger_folder_that_goes_away_in_a_call_is_made_anew(session: Session,
     assert Ledger(tasks_dir).claims() == []
 
 
+@pytest.mark.parametrize("what", [".dibs", ".dibs/tmp", ".dibs/alive"])
+def test_a_ledger_that_goes_away_at_the_first_look_of_a_process_is_made_anew(
+    session: Session, other: Session, tasks_dir: Path, at_step: AtStep, what: str
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    token = claim(session).claim_token
+    age(path)
+    at_step("mutex.held", lambda: shutil.rmtree(tasks_dir / what))
+    call(other, "complete_task", id="t-1", claim_token=token, summary="Did it.")
+    assert header(path)["status"] == "done"
+    assert held_ids(session) == []
+
+
 def test_the_token_of_one_task_does_not_end_an_invalid_one(session: Session, tasks_dir: Path) -> None:
     write_task(tasks_dir, "t-1")
     write_file(tasks_dir / "bad.md", "---\nid: bad\nstatus: nearly\n---\n")

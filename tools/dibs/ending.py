@@ -88,6 +88,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
         if isinstance(error, MalformedTask):
             raise error.at(stored.task.path, task_id=stored.task.id) from None
         raise
+    reached("end.read")
     written = store.write(hold, stored, file)
     reached("end.task_file")
     result = EndResult(

@@ -159,6 +159,7 @@ def reap(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim) -> bool
     if stored.task.status == "in_progress":
         limit = store.settings.claims.max_attempts
         file = reports.reaped(stored.file, claim, store.now(), stored.task.attempts + 1, limit)
+        reached("reap.read")
         stored = store.write(hold, stored, file)
         reached("reap.task_file")
     end_claim(store, hold, claim, "reaped", stored.task.status)

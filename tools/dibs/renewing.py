@@ -7,6 +7,7 @@ from dibs.session import Session
 from dibs.store.claims import Claim
 from dibs.store.errors import DibsError, MalformedTask, TaskNotFound
 from dibs.store.ledger import Hold
+from dibs.store.steps import reached
 
 
 def renew_claims(session: Session) -> None:
@@ -49,6 +50,7 @@ def _renew(session: Session, hold: Hold, claim: Claim) -> None:
         session.let_go(claim)
         return
     renewed = claim.model_copy(update={"path": path}).renewed(session.store.now(), last_call_at=claim.last_call_at)
+    reached("renew.read")
     hold.replace(renewed)
     session.renewed(renewed)
 

@@ -45,6 +45,7 @@ def take(
     except MalformedTask as error:
         raise error.at(task.path, task_id=task.id) from None
     store.require_settled(stored)
+    reached("claim.read")
     session.keep_alive(hold)
     call.check()
     hold.create(claim)
@@ -122,6 +123,7 @@ def take_up(
     update = {"token": new_token(store.host), "owner": session.owner(caller), "path": stored.task.path}
     claim = before.model_copy(update=update).renewed(now, lease_seconds=lease_seconds)
     file = reports.take(stored.file, caller, claim.token)
+    reached("resume.read")
     call.check()
     hold.replace(claim)
     reached("resume.claim_file")

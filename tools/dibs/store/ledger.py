@@ -24,6 +24,7 @@ from dibs.store.mutex import HeldMutex, MutexGone, hold_mutex
 from dibs.store.publish import RACY_NS, Signature, publish, publish_new, sweep_leftovers, write_temporary
 from dibs.store.reservations import Turns
 from dibs.store.settings import LEDGER_FOLDER
+from dibs.store.steps import reached
 
 SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
 ENDED_KEPT_SECONDS = 30 * 86_400.0
@@ -163,14 +164,20 @@ class Ledger:
             StoreBusy: it did not come free.
             MutexGone: the folder was taken away meanwhile; start over.
         """
+        reached("mutex.wanted")
         self._prepare()
-        with hold_mutex(self.folder, wait_seconds) as held:
-            self._prepare()  # the folder may have gone between making it and locking in it
-            hold = Hold(self, held)
-            if not self._swept:
-                self._swept = True
-                hold.sweep()
-            yield hold
+        try:
+            with hold_mutex(self.folder, wait_seconds) as held:
+                self._prepare()  # the folder may have gone between making it and locking in it
+                reached("mutex.held")
+                hold = Hold(self, held)
+                if not self._swept:
+                    with suppress(FileNotFoundError):  # taken away just now: every write finds out
+                        hold.sweep()
+                        self._swept = True
+                yield hold
+        finally:
+            reached("mutex.freed")
 
     def is_whole(self) -> bool:
         return (self.folder / ".gitignore").exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS)
