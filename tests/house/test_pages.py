@@ -39,3 +39,17 @@ def test_the_tools_page_has_every_tool_an_agent_sees() -> None:
 def test_the_task_file_page_names_every_status() -> None:
     page = (ROOT / "docs" / "task-file.md").read_text(encoding="utf-8")
     assert all(f"`{word}`" in page for word in STATUS_WORDS)
+
+
+def test_every_test_that_the_guarantees_name_exists() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)+(?:test_\w+\.py)?)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_every_promise_names_a_test() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line[2].isupper()]
+    assert len(rows) > 10
+    assert [row for row in rows if not re.search(r"\| [^|]*`\w+/[^|]*\|$", row)] == []
