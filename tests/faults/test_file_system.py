@@ -123,6 +123,25 @@ def test_an_ending_that_fails_can_be_tried_again_and_is_done_once(
     pytest.fail("no end of calls")
 
 
+@pytest.mark.parametrize("verb", ["get_index_stats", "list_tasks", "complete_task"])
+def test_a_file_system_that_does_not_even_let_one_look_is_told_like_one_that_does_not_let_one_write(
+    session: Session, tasks_dir: Path, verb: str
+) -> None:
+    write_task(tasks_dir, "t-1")
+    arguments = {"id": "t-1", "claim_token": claim(session).claim_token} if verb == "complete_task" else {}
+    told = []
+    for number in range(1, MOST_CALLS):
+        with failing("scandir", number, errno.EMFILE) as failed:
+            try:
+                call(session, verb, **arguments)
+            except StoreFailure as error:
+                told.append(error.message)
+        if not failed:
+            break
+    assert told
+    assert all("Too many open files; close some files or raise the limit (ulimit -n)" in text for text in told)
+
+
 def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(
     session: Session, other: Session, tasks_dir: Path
 ) -> None:
