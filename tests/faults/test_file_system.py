@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -140,6 +141,25 @@ def test_a_file_system_that_does_not_even_let_one_look_is_told_like_one_that_doe
             break
     assert told
     assert all("Too many open files; close some files or raise the limit (ulimit -n)" in text for text in told)
+
+
+def test_nobody_is_told_to_move_the_settings_away_because_too_many_files_are_open(
+    session: Session, tasks_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tasks_dir / "settings.json").write_text("{}", encoding="utf-8")
+    write_task(tasks_dir, "t-1")
+    real = io.open
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> Any:
+        if Path(path).name == "settings.json":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(StoreFailure, match=r"settings\.json: Too many open files; .* \(ulimit -n\)"):
+        call(session, "claim_next_task")
+    monkeypatch.undo()
+    claim(session)
 
 
 def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(

@@ -70,7 +70,7 @@ class TaskStore:
 
     @property
     def settings(self) -> Settings:
-        """The settings as the file has them now; read again only when it changed. Raises SettingsError."""
+        """The settings as the file has them now; read again only when it changed. Raises SettingsError, StoreFailure."""
         if self._settings_read == "never":
             self._refuse_nested()
         try:
@@ -78,7 +78,10 @@ class TaskStore:
         except OSError:
             found = None
         if found != self._settings_read:
-            self._settings = load_settings(self.tasks_dir)
+            try:
+                self._settings = load_settings(self.tasks_dir)
+            except OSError as exc:
+                raise self.failure(exc) from exc
             self._settings_read = found
         return self._settings
 
