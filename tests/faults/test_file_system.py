@@ -176,6 +176,22 @@ def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(
     assert the_claim(other, "t-1").token == result.claim_token
 
 
+def test_a_note_is_written_once_though_giving_back_failed_after_it(
+    session: Session, other: Session, tasks_dir: Path
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    token = claim(session).claim_token
+    with failing("unlink", 1, errno.EIO), pytest.raises(StoreFailure):
+        call(session, "release_task", id="t-1", claim_token=token, note="Half of it is done.")
+    # an ending that did not even come to its record
+    next((tasks_dir / ".dibs" / "ended").iterdir()).unlink()
+    age(path)
+    call(other, "release_task", id="t-1", claim_token=token, note="Half of it is done.")
+    assert header(path) == {"id": "t-1", "status": "active"}
+    assert path.read_text(encoding="utf-8").count("Half of it is done.") == 1
+    assert held_ids(other) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
 @pytest.mark.parametrize("verb", ["claim_next_task", "complete_task"])
 def test_a_disk_that_is_full_for_real_damages_nothing(session: Session, tasks_dir: Path, verb: str) -> None:

@@ -70,7 +70,11 @@ class TaskStore:
 
     @property
     def settings(self) -> Settings:
-        """The settings as the file has them now; read again only when it changed. Raises SettingsError, StoreFailure."""
+        """The settings as the file has them now; read again only when it changed.
+
+        Raises:
+            SettingsError, StoreFailure
+        """
         if self._settings_read == "never":
             self._refuse_nested()
         try:
