@@ -23,7 +23,7 @@ from dibs.store.readiness import obstacles
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
-from dibs.taking import roll_back, take, take_up
+from dibs.taking import give_up, roll_back, take, take_up
 
 CANDIDATES_A_HOLD = 32
 TRIES_A_FILE = 3
@@ -123,7 +123,7 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     if request.resume and (found := _resumable(attempt, hold)) is not None:
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(claim, _claimed(attempt, hold, claim, stored, "Resumed"), before)
+        return _answered(attempt, hold, claim, stored, "Resumed", before)
     if request.id:
         return _claim_this(attempt, hold)
     for _ in range(CANDIDATES_A_HOLD):
@@ -172,7 +172,7 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
         if stored is None or stored.task != task:
             return None
         claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(claim, _claimed(attempt, hold, claim, taken, "Claimed"))
+        return _answered(attempt, hold, claim, taken, "Claimed")
     except MalformedTask as error:
         row = index.row(task.path)
         if row is not None:
@@ -211,7 +211,7 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     in_the_way = list(obstacles(stored.task, store.refresh(), store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(taken, _claimed(attempt, hold, taken, stored, "Claimed"))
+        return _answered(attempt, hold, taken, stored, "Claimed")
     owner = claim.owner.caller if claim is not None else ""
     why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least" if claim else ""
     if claim and owner == attempt.caller:
@@ -261,6 +261,17 @@ def _still_held(attempt: _Attempt, hold: Hold, claim: Claim) -> tuple[StoredTask
         return None
     standing = reconcile(attempt.session.store, hold, stored, claim)
     return (stored, standing) if standing is not None else None
+
+
+def _answered(
+    attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, verb: str, before: Claim | None = None
+) -> _Taken:
+    """The claim with its answer. One that cannot be answered for is taken back: nobody would know that it is theirs."""
+    try:
+        return _Taken(claim, _claimed(attempt, hold, claim, stored, verb), before)
+    except OSError:
+        give_up(attempt.session, hold, claim, before)
+        raise
 
 
 def _claimed(attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, verb: str) -> ClaimResult:

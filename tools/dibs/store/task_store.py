@@ -244,7 +244,7 @@ class TaskStore:
         """Enter our own write in the index: its state after the rename (which changes ctime), if it still is ours."""
         try:
             found = path.lstat()
-        except FileNotFoundError:
+        except OSError:  # it is written all the same
             return stored
         ours = (found.st_ino, found.st_size, found.st_mtime_ns) == (made.st_ino, made.st_size, made.st_mtime_ns)
         if ours:
