@@ -42,10 +42,6 @@ class Speaker:
         assert isinstance(token, str)
         return token
 
-    def limit_files(self, number: int) -> None:
-        """Let it have so many files open; 0: as many as before."""
-        self.ask(limit=number)
-
     def die(self) -> None:
         self.process.kill()
         self.process.wait(PATIENCE_SECONDS)

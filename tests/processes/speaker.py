@@ -1,14 +1,13 @@
 """A session in a process of its own: each line of input is one call as JSON, each line of output its answer.
 
 Usage: speaker.py TASKS_DIR CLIENT SECONDS_AHEAD [UID]; the clock runs that much ahead, and the user is given up for
-another one before anything is opened. A line ``{"limit": N}`` lets the process have N files open at most.
+another one before anything is opened. The name ``renew`` renews what the session holds.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,10 +34,6 @@ def main(tasks_dir: Path, client: str, ahead: timedelta, uid: int | None) -> Non
 
 
 def answer(session: Session, request: dict[str, Any]) -> dict[str, Any]:
-    if "limit" in request:
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (request["limit"] or hard, hard))
-        return {}
     if request["name"] == "renew":
         renew_claims(session)
         return {"held": [claim.id for claim in session.held()]}
