@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -179,7 +180,10 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
             index.put(task.path, Row(row.signature, error, row.racy))
         attempt.warnings[task.path] = f"passed over {task.id}: {error.message}"
     except PermissionError as exc:
-        attempt.warnings[task.path] = f"passed over {task.id}: {exc.filename2 or exc.filename} cannot be written"
+        where = str(exc.filename2 or exc.filename)
+        if Path(where).is_relative_to(session.store.ledger.folder):
+            raise  # no task of this directory can be claimed
+        attempt.warnings[task.path] = f"passed over {task.id}: {where} cannot be written"
     except FileChanged:
         attempt.disturbed[task.path] += 1
         if attempt.disturbed[task.path] < TRIES_A_FILE:
