@@ -89,7 +89,7 @@ def test_a_file_that_may_not_be_read_is_named_and_the_others_are_handed_out(comm
         assert drain(speaker)[0] == ["t-1"]
 
 
-@pytest.mark.parametrize("mode", [0o000, 0o111], ids=oct)
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=oct)
 def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_handed_out(common: Path, mode: int) -> None:
     write_task(common / "locked", "t-1", priority=0)
     write_task(common / "locked", "t-3", depends_on=["t-2"])
