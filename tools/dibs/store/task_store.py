@@ -205,6 +205,9 @@ class TaskStore:
             errno.EROFS: "the file system is read-only; mount it for writing",
             errno.EACCES: "give this user the right to write there",
             errno.ELOOP: "remove the symbolic link",
+            errno.EISDIR: "move that folder away",
+            errno.EEXIST: "move that file away",
+            errno.ENOTDIR: "move that file away",
             errno.EMFILE: "close some files or raise the limit (ulimit -n)",
         }.get(exc.errno or 0, "mend that")
         return StoreFailure(f"{where}: {what}; {advice}, then call again. No task file is damaged", path=where)
