@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -125,6 +126,44 @@ def test_an_ending_that_fails_can_be_tried_again_and_is_done_once(
     pytest.fail("no end of calls")
 
 
+@pytest.mark.parametrize("verb", ["get_index_stats", "list_tasks", "complete_task"])
+def test_a_file_system_that_does_not_even_let_one_look_is_told_like_one_that_does_not_let_one_write(
+    session: Session, tasks_dir: Path, verb: str
+) -> None:
+    write_task(tasks_dir, "t-1")
+    arguments = {"id": "t-1", "claim_token": claim(session).claim_token} if verb == "complete_task" else {}
+    told = []
+    for number in range(1, MOST_CALLS):
+        with failing("scandir", number, errno.EMFILE) as failed:
+            try:
+                call(session, verb, **arguments)
+            except StoreFailure as error:
+                told.append(error.message)
+        if not failed:
+            break
+    assert told
+    assert all("Too many open files; close some files or raise the limit (ulimit -n)" in text for text in told)
+
+
+def test_nobody_is_told_to_move_the_settings_away_because_too_many_files_are_open(
+    session: Session, tasks_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tasks_dir / "settings.json").write_text("{}", encoding="utf-8")
+    write_task(tasks_dir, "t-1")
+    real = io.open
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> Any:
+        if Path(path).name == "settings.json":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(StoreFailure, match=r"settings\.json: Too many open files; .* \(ulimit -n\)"):
+        call(session, "claim_next_task")
+    monkeypatch.undo()
+    claim(session)
+
+
 def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(
     session: Session, other: Session, tasks_dir: Path
 ) -> None:
@@ -137,6 +176,22 @@ def test_a_task_given_back_is_free_though_its_claim_file_could_not_be_removed(
     result = claim(other)
     assert (result.task.id, result.task.attempts) == ("t-1", 0)
     assert the_claim(other, "t-1").token == result.claim_token
+
+
+def test_a_note_is_written_once_though_giving_back_failed_after_it(
+    session: Session, other: Session, tasks_dir: Path
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    token = claim(session).claim_token
+    with failing("unlink", 2, errno.EIO), pytest.raises(StoreFailure):
+        call(session, "release_task", id="t-1", claim_token=token, note="Half of it is done.")
+    # an ending that did not even come to its record
+    next((tasks_dir / ".dibs" / "ended").iterdir()).unlink()
+    age(path)
+    call(other, "release_task", id="t-1", claim_token=token, note="Half of it is done.")
+    assert header(path) == {"id": "t-1", "status": "active"}
+    assert path.read_text(encoding="utf-8").count("Half of it is done.") == 1
+    assert held_ids(other) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")

@@ -83,8 +83,8 @@ def test_only_the_settings_read_the_environment(name: str, path: Path) -> None:
 
 def test_every_verb_of_the_table_is_a_module_of_its_name() -> None:
     for row in TOOLS:
-        assert row.run.__module__ == f"dibs.{row.name}"
-        assert row.run.__name__ == row.name
+        assert row.verb.__module__ == f"dibs.{row.name}"
+        assert row.verb.__name__ == row.name
 
 
 def test_no_folder_and_no_module_is_named_like_one_of_python_s() -> None:

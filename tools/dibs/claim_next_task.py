@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -25,7 +26,7 @@ from dibs.store.reservations import NOTHING_HELD, Held, Turns
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import ENDED, ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
-from dibs.taking import roll_back, take, take_up
+from dibs.taking import give_up, roll_back, take, take_up
 
 CANDIDATES_A_HOLD = 32
 TRIES_A_FILE = 3
@@ -129,7 +130,7 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     if request.resume and (found := _resumable(attempt, hold)) is not None:
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(claim, _claimed(attempt, hold, claim, stored, "Resumed"), before)
+        return _answered(attempt, hold, claim, stored, "Resumed", before)
     attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
     attempt.passed_over.clear()
     if request.id:
@@ -190,14 +191,17 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
         if stored is None or stored.task != task:
             return None
         claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(claim, _claimed(attempt, hold, claim, taken, "Claimed"))
+        return _answered(attempt, hold, claim, taken, "Claimed")
     except MalformedTask as error:
         row = index.row(task.path)
         if row is not None:
             index.put(task.path, Row(row.signature, error, row.racy))
         attempt.warnings[task.path] = f"passed over {task.id}: {error.message}"
     except PermissionError as exc:
-        attempt.warnings[task.path] = f"passed over {task.id}: {exc.filename2 or exc.filename} cannot be written"
+        where = str(exc.filename2 or exc.filename)
+        if Path(where).is_relative_to(session.store.ledger.folder):
+            raise  # no task of this directory can be claimed
+        attempt.warnings[task.path] = f"passed over {task.id}: {where} cannot be written"
     except FileChanged:
         attempt.disturbed[task.path] += 1
         if attempt.disturbed[task.path] < TRIES_A_FILE:
@@ -235,7 +239,7 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     )
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
-        return _Taken(taken, _claimed(attempt, hold, taken, stored, "Claimed"))
+        return _answered(attempt, hold, taken, stored, "Claimed")
     raise _refusal(attempt, stored.task.id, claim, in_the_way)
 
 
@@ -290,6 +294,17 @@ def _still_held(attempt: _Attempt, hold: Hold, claim: Claim) -> tuple[StoredTask
         return None
     standing = reconcile(attempt.session.store, hold, stored, claim)
     return (stored, standing) if standing is not None else None
+
+
+def _answered(
+    attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, verb: str, before: Claim | None = None
+) -> _Taken:
+    """The claim with its answer. One that cannot be answered for is taken back: nobody would know that it is theirs."""
+    try:
+        return _Taken(claim, _claimed(attempt, hold, claim, stored, verb), before)
+    except OSError:
+        give_up(attempt.session, hold, claim, before)
+        raise
 
 
 def _claimed(attempt: _Attempt, hold: Hold, claim: Claim, stored: StoredTask, verb: str) -> ClaimResult:

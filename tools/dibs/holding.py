@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dibs.store.ledger import Hold
+from dibs.store.mutex import StartOver
 from dibs.store.readiness import waits_only_for_files
 from dibs.store.reservations import Held, Turns, all_held
 from dibs.store.snapshot import Snapshot
@@ -38,8 +40,9 @@ def held_and_turns(store: TaskStore, snapshot: Snapshot) -> tuple[Held, Turns]:
 
 
 def keep_turns(store: TaskStore, hold: Hold, turns: Turns, passed_over: Iterable[str], taken: str = "") -> None:
-    """Remember whom this call passed over for their files; ``taken`` is the task that it took."""
+    """Remember whom this call passed over for their files, if that can be written; ``taken`` is the task it took."""
     waiting = {*turns.since, *passed_over} - {taken}
     after = turns.after(store.now(), passed_over, waiting)
     if after != store.ledger.turns():
-        hold.set_turns(after)
+        with suppress(OSError, StartOver):  # the claim stands; who waits will be passed over once more
+            hold.set_turns(after)

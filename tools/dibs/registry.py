@@ -18,6 +18,7 @@ from dibs.list_tasks import ListRequest, ListResult, list_tasks
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.renew_task import RenewRequest, RenewResult, renew_task
 from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
+from dibs.session import Call, Session
 
 Profile = Literal["worker", "coordinator", "shell"]
 
@@ -26,14 +27,14 @@ Profile = Literal["worker", "coordinator", "shell"]
 class Tool:
     """One tool: its name, its subcommand, the verb with its request and result, and what clients are told of it.
 
-    ``run`` takes (Session, request, Call); its docstring is the description. ``profile``: ``worker`` tools are offered
+    ``verb`` takes (Session, request, Call); its docstring is the description. ``profile``: ``worker`` tools are offered
     to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The hints are MCP's.
     ``pause`` says how many seconds to sleep before running it again for a caller who waits; None: the result stands.
     """
 
     name: str
     command: str
-    run: Callable[..., Result]
+    verb: Callable[..., Result]
     request: type[Request]
     result: type[Result]
     title: str
@@ -45,7 +46,14 @@ class Tool:
 
     @property
     def description(self) -> str:
-        return " ".join((self.run.__doc__ or "").split())
+        return " ".join((self.verb.__doc__ or "").split())
+
+    def run(self, session: Session, request: Request, call: Call) -> Result:
+        """The verb's result. Raises DibsError; a file system that says no is one too, wherever it does."""
+        try:
+            return self.verb(session, request, call)
+        except OSError as exc:
+            raise session.store.failure(exc) from exc
 
     def arguments(self, *, shell: bool) -> dict[str, Any]:
         """The request's fields by name; without those only a person at a shell has."""

@@ -14,6 +14,7 @@ from dibs.session import Call, Session
 from dibs.store.body import append_section
 from dibs.store.claims import Claim, stamp
 from dibs.store.errors import NotClaimed
+from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.task_file import TaskFile, edit_header
 
@@ -63,8 +64,14 @@ def _edit(session: Session, request: ReleaseRequest, admitted: Admitted) -> Task
             + ("; --steal sets work that is in progress by hand to active" if session.person else ""),
             task_id=stored.task.id,
         )
-    if not request.note.strip():
+    if not request.note.strip() or _is_noted(stored, claim, request.note.strip()):
         return file
     who = claim.owner.caller if claim else session.caller("")
     head = f"**By:** {who}, {stamp(session.store.now())}"
     return append_section(file, "Note", f"{head}\n\n{request.note.strip()}")
+
+
+def _is_noted(stored: StoredTask, claim: Claim | None, note: str) -> bool:
+    """The file was given back with this note before, and only the claim file was left when the call failed."""
+    given_back = claim is not None and stored.task.token != claim.token
+    return given_back and stored.file.body.rstrip().endswith(note)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dibs.reconcile import reconcile
 from dibs.session import Session
 from dibs.store.claims import Claim
 from dibs.store.errors import DibsError, MalformedTask, TaskNotFound
 from dibs.store.ledger import Hold
 from dibs.store.steps import reached
+from dibs.taking import take_back
 
 
 def renew_claims(session: Session) -> None:
-    """Renew every claim of this session whose caller has called within ``max_idle_seconds``.
+    """Renew every claim of this session whose caller has called within ``max_idle_seconds``, and take back those that
+    nobody was told of.
 
     Re-reads each token under the mutex and stops for good where it is no longer there. What cannot be renewed now (a
     busy mutex, a full disk) is tried again at the next turn.
     """
+    for left, before in session.left():
+        with suppress(DibsError):
+            take_back(session, left, before)
     limit = session.store.settings.claims.max_idle_seconds
     for claim in session.held():
         last_call = session.last_call(claim)

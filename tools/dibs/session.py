@@ -70,6 +70,7 @@ class Session:
         self._past: set[str] = set()
         self._unnamed: set[str] = set()
         self._last_call: dict[str, datetime] = {}
+        self._left: dict[str, tuple[Claim, Claim | None]] = {}
 
     # who
 
@@ -130,6 +131,20 @@ class Session:
             # a later claim on the same task, made while this news was on its way, stays
             if (held := self._held.get(claim.id.casefold())) is not None and held.token == claim.token:
                 del self._held[claim.id.casefold()]
+
+    def leave(self, claim: Claim, before: Claim | None) -> None:
+        """A claim that nobody was told of, and that could not be taken back yet; see ``taking.take_back``."""
+        self.let_go(claim)
+        with self._lock:
+            self._left[claim.token] = (claim, before)
+
+    def left(self) -> list[tuple[Claim, Claim | None]]:
+        with self._lock:
+            return list(self._left.values())
+
+    def cleared(self, claim: Claim) -> None:
+        with self._lock:
+            self._left.pop(claim.token, None)
 
     def once_held(self, task_id: str) -> bool:
         """Whether this process holds the task, or ever did."""

@@ -5,12 +5,15 @@ Claim file, task file, journal. A crash between two of them leaves records that 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dibs import reports
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.claims import Claim, new_token
 from dibs.store.errors import MalformedTask, TaskNotFound
 from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
+from dibs.store.mutex import StartOver
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile, edit_header
 
@@ -53,7 +56,10 @@ def take(
     try:
         taken = store.write(hold, stored, file)
     except BaseException:
-        hold.drop(claim)
+        try:
+            hold.drop(claim)
+        except OSError:
+            session.leave(claim, None)
         raise
     reached("claim.task_file")
     hold.note(now, "claimed", id=claim.id, token=token, caller=caller, client=session.client)
@@ -101,9 +107,27 @@ def _undone(file: TaskFile, claim: Claim, before: Claim | None) -> TaskFile:
 
 
 def roll_back(session: Session, claim: Claim, before: Claim | None = None) -> None:
-    """Undo a claim whose answer nobody waits for any more."""
+    """Undo a claim whose answer nobody waits for any more. What fails now is tried again at every renewal."""
+    session.leave(claim, before)
+    take_back(session, claim, before)
+
+
+def take_back(session: Session, claim: Claim, before: Claim | None) -> None:
+    """Undo a claim that was left: nobody was told of it, and its server would keep it for hours."""
     session.store.change(lambda hold: undo(session, hold, claim, before))
-    session.let_go(claim)
+    _is_back(session, claim, before)
+
+
+def give_up(session: Session, hold: Hold, claim: Claim, before: Claim | None) -> None:
+    """Undo, under the mutex, a claim that its caller cannot be told of. What fails is tried again at every renewal."""
+    session.leave(claim, before)
+    with suppress(OSError, StartOver):
+        undo(session, hold, claim, before)
+        _is_back(session, claim, before)
+
+
+def _is_back(session: Session, claim: Claim, before: Claim | None) -> None:
+    session.cleared(claim)
     if before is not None and session.is_ours(before):
         session.took(before)
 
@@ -130,7 +154,10 @@ def take_up(
     try:
         taken = store.write(hold, stored, file)
     except BaseException:
-        hold.replace(before)
+        try:
+            hold.replace(before)
+        except OSError:
+            session.leave(claim, before)
         raise
     reached("resume.task_file")
     hold.note(now, "resumed", id=claim.id, token=claim.token, caller=caller, client=session.client)

@@ -65,7 +65,7 @@ class Door:
         await self._opened.wait()
         while self._session is not None:
             await anyio.sleep(_renew_seconds(self._session))
-            if not self._session.held():
+            if not (self._session.held() or self._session.left()):
                 continue
             from dibs.renewing import renew_claims
 

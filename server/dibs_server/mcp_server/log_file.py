@@ -25,6 +25,8 @@ class LogFile(logging.Handler):
             if folder is None or not folder.is_dir():
                 return
             path = folder / "dibs.log"
+            if path.is_symlink() or folder.is_symlink():
+                return  # it leads to somebody else's files
             if path.exists() and path.stat().st_size > MAX_BYTES:
                 path.replace(folder / "dibs.log.1")
             with path.open("a", encoding="utf-8", errors="replace") as file:

@@ -6,6 +6,7 @@ that save is in our hands, and can be put back.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import sys
@@ -40,8 +41,6 @@ def _renameat2() -> Callable[[bytes, bytes], int] | None:
     """The system's call as a function that returns an errno, 0 for success."""
     if not sys.platform.startswith("linux"):
         return None
-    import ctypes  # slow to load, and only a process that writes needs it
-
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

@@ -162,6 +162,11 @@ def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result | MalformedTas
                     yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+            except PermissionError:
+                if not prefix:
+                    raise
+                yield prefix, MalformedTask("this folder cannot be entered; give this user the right to", path=prefix)
+                break
 
 
 def nested(outer: Path, inner: Path) -> SettingsError:

@@ -19,6 +19,8 @@ Fact = str | int | float | bool | None
 def append_event(folder: Path, at: datetime, event: str, **facts: Fact) -> None:
     line = json.dumps({"at": at.isoformat(), "event": event, **facts}, ensure_ascii=False, separators=(",", ":"))
     path = folder / f"{at:%Y-%m-%d}.jsonl"
+    if path.is_symlink():
+        return  # it leads to somebody else's file
     with path.open("ab+") as file:
         # a new line first: if a crash tore the last one, only that one is lost
         if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":

@@ -8,6 +8,7 @@ needs none. Claim files are not fsynced: after a power cut a lost claim is only 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,10 +109,10 @@ class Ledger:
         return claim
 
     def turns(self) -> Turns:
-        """The tasks that are being passed over for their files."""
+        """The tasks that are being passed over for their files; none, where that cannot be read."""
         try:
             return Turns.model_validate_json(self._turns_path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
+        except (OSError, ValidationError):
             return Turns()
 
     def endings(self, task_id: str) -> Endings:
@@ -180,17 +181,18 @@ class Ledger:
             reached("mutex.freed")
 
     def is_whole(self) -> bool:
-        return (self.folder / ".gitignore").exists() and all((self.folder / name).is_dir() for name in SUBFOLDERS)
+        return (self.folder / ".gitignore").exists() and all(_is_folder(self.folder / name) for name in SUBFOLDERS)
 
     def _prepare(self) -> None:
         """Make the folder and what is in it; git never sees it."""
-        if self.folder.is_symlink():
-            raise SettingsError(
-                f"{self.folder} is a symbolic link; Dibs writes only into a folder of its own. Remove the link",
-                path=str(self.folder),
-            )
-        if self.is_whole():
+        if not self.folder.is_symlink() and self.is_whole():
             return
+        for path in (self.folder, *(self.folder / name for name in SUBFOLDERS)):
+            if path.is_symlink():  # what is swept and moved there would be somebody else's files
+                raise SettingsError(
+                    f"{path} is a symbolic link; Dibs writes only into folders of its own. Remove the link",
+                    path=str(path),
+                )
         self.folder.mkdir(exist_ok=True)  # without parents: a tasks directory that was taken away is not made anew
         for name in SUBFOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -295,6 +297,14 @@ class Hold:
             with suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_mtime < limit:
                     Path(entry.path).unlink()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one itself, and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _bytes(claim: Claim) -> bytes:

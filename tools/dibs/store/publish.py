@@ -108,8 +108,11 @@ def replace_unchanged(temporary: Path, path: Path, was: Signature) -> bool:
     if not exchange(temporary, path):
         temporary.replace(path)
         return True
+    try:
+        out = temporary.stat()
+    except OSError:  # the disk fails; what was to be done is done, and what came out is swept later
+        return True
     # a rename touches the ctime of what it moves, so that cannot tell
-    out = temporary.stat()
     if (out.st_mtime_ns, out.st_size, out.st_ino) == (was.mtime_ns, was.size, was.inode):
         with suppress(OSError):  # what was to be done is done; this is swept later
             temporary.unlink()

@@ -148,13 +148,14 @@ def load_settings(tasks_dir: Path) -> Settings:
 
     Raises:
         SettingsError: it cannot be read, or has an unknown key or a wrong value; the message names both.
+        OSError: the file system failed; nothing is known about the file.
     """
     path = tasks_dir / SETTINGS_FILE
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as exc:
+    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} cannot be read ({exc}); mend it or move it away", path=str(path)) from exc
     try:
         return Settings.model_validate_json(text)

@@ -73,7 +73,11 @@ class TaskStore:
 
     @property
     def settings(self) -> Settings:
-        """The settings as the file has them now; read again only when it changed. Raises SettingsError."""
+        """The settings as the file has them now; read again only when it changed.
+
+        Raises:
+            SettingsError, StoreFailure
+        """
         if self._settings_read == "never":
             self._refuse_nested()
         try:
@@ -81,7 +85,10 @@ class TaskStore:
         except OSError:
             found = None
         if found != self._settings_read:
-            self._settings = load_settings(self.tasks_dir)
+            try:
+                self._settings = load_settings(self.tasks_dir)
+            except OSError as exc:
+                raise self.failure(exc) from exc
             self._settings_read = found
         return self._settings
 
@@ -216,6 +223,9 @@ class TaskStore:
             errno.EROFS: "the file system is read-only; mount it for writing",
             errno.EACCES: "give this user the right to write there",
             errno.ELOOP: "remove the symbolic link",
+            errno.EISDIR: "move that folder away",
+            errno.EEXIST: "move that file away",
+            errno.ENOTDIR: "move that file away",
             errno.EMFILE: "close some files or raise the limit (ulimit -n)",
         }.get(exc.errno or 0, "mend that")
         return StoreFailure(f"{where}: {what}; {advice}, then call again. No task file is damaged", path=where)
@@ -254,7 +264,7 @@ class TaskStore:
         """Enter our own write in the index: its state after the rename (which changes ctime), if it still is ours."""
         try:
             found = path.lstat()
-        except FileNotFoundError:
+        except OSError:  # it is written all the same
             return stored
         ours = (found.st_ino, found.st_size, found.st_mtime_ns) == (made.st_ino, made.st_size, made.st_mtime_ns)
         if ours:
