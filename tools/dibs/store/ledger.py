@@ -121,16 +121,19 @@ class Ledger:
 
     def ending_of(self, token: str) -> Ending | None:
         """How the claim of this token ended, whatever its task was called then. Reads all endings: for rare cases."""
+        return next((found for endings in self.all_endings(token) if (found := endings.of(token)) is not None), None)
+
+    def all_endings(self, token: str = "") -> Iterator[Endings]:
+        """The endings of every task, as far as they can be read; with a ``token``, only those it stands in."""
         try:
             paths = [Path(entry.path) for entry in os.scandir(self.folder / "ended")]
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return
         for path in paths:
             with suppress(OSError, ValidationError):
                 content = path.read_bytes()
-                if token.encode() in content and (found := Endings.model_validate_json(content).of(token)) is not None:
-                    return found
-        return None
+                if token.encode() in content:
+                    yield Endings.model_validate_json(content)
 
     def keep_orphan(self, task_id: str, at: datetime, report: str) -> Path:
         """Keep a report that could not go into its task file. Needs no mutex; makes the folder."""

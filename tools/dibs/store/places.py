@@ -39,6 +39,19 @@ def _main_of(worktree: Path) -> Path | None:
     return common.parent if common.name == ".git" and common.is_dir() else None
 
 
+def linked_worktrees(repository: Path) -> list[Path]:
+    """The linked git worktrees of a main worktree, as far as they are there."""
+    found = []
+    for named in sorted((repository / ".git" / "worktrees").glob("*/gitdir")):
+        try:
+            place = named.parent / named.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            continue
+        if place.parent.is_dir():
+            found.append(Path(os.path.normpath(place.parent)))
+    return found
+
+
 def file_system_of(path: Path, mounts: str | None = None) -> str:
     """The type of the file system that ``path`` is on; "" where that cannot be told (only Linux says it in a file)."""
     if mounts is None:
