@@ -33,8 +33,8 @@ def nobody_comes(seen: Seen) -> Iterator[Symptom]:
             "reserved",
             "warning" if seen.callers else "note",
             f"{task.id} is reserved for {who}, {never}",
-            mend=f"if no {names[0]} is to come: change `assignee`, or name {names[0]} in settings.json under `assignees` "
-            "(`humans`, `anyone`, or `aliases` of a caller)",
+            mend=f"if no {names[0]} is to come: change `assignee`, or name {names[0]} in settings.json "
+            "under `assignees` (in `humans`, `anyone`, or `aliases` of a caller)",
             many=f"tasks are reserved for {who}, {never}",
             cause=who.casefold(),
             task_ids=(task.id,),

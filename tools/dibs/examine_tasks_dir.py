@@ -63,16 +63,16 @@ def examine_tasks_dir(session: Session, request: DoctorRequest, call: Call) -> D
     look = _look_twice(store)
     if not request.fix or not (look.can_be_mended or store.ledger.folder.is_dir()):
         return _result(look, [])
-    try:
-        mended = _mend(store)
-    except DibsError as error:
-        return _result(replace(look, symptoms=(*look.symptoms, _not_mended(look, error))), [])
+    mended = _mend(store)
     after = _look_twice(store)
     still = {symptom.key for symptom in after.symptoms}
     gone = [symptom for symptom in look.symptoms if symptom.done and symptom.key not in still]
     fixed = [s for s in gone if s.kind != "stale" or set(s.task_ids) & mended.reaped]
-    left = replace(after, symptoms=tuple(symptom.left_alone() for symptom in after.symptoms))
-    return _result(left, [*fixed, *mended.dead_locks])
+    if mended.refused is None:
+        symptoms = [symptom.left_alone() for symptom in after.symptoms]
+    else:
+        symptoms = [*after.symptoms, _not_mended(after, mended.refused)]
+    return _result(replace(after, symptoms=tuple(symptoms)), [*fixed, *mended.dead_locks])
 
 
 def _result(look: _Look, fixed: list[Symptom]) -> DoctorResult:
@@ -220,30 +220,30 @@ def _past_callers(store: TaskStore, claims: tuple[Claim, ...]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Mended:
-    """What one hold of the mutex mended, as far as looking again does not show it."""
+    """What one hold of the mutex did, as far as looking again does not show it. ``refused``: why it did not do all."""
 
     reaped: frozenset[str]
     dead_locks: tuple[Symptom, ...]
+    refused: DibsError | None
 
 
 def _mend(store: TaskStore) -> _Mended:
-    """Settle every claim that is due or disagrees with its file, and sweep: what the next claim would do as well.
-
-    Raises:
-        DibsError: nothing could be mended, or not all of it.
-    """
-    store.refresh(after=time.monotonic())
+    """Settle every claim that is due or disagrees with its file, and sweep: what the next claim would do as well."""
     reaped: set[str] = set()
-    before = _alive_locks(store)
+    before, refused = _alive_locks(store), None
 
     def act(hold: Hold) -> None:
-        # kept outside: a start anew does not give back again what was given back before
+        # kept outside: a start anew does not take back again what was taken back before
         reaped.update(claim.id for claim in reap_due(store, hold, store.index.snapshot()))
         hold.sweep()
 
-    store.change(act)
+    try:
+        store.refresh(after=time.monotonic())
+        store.change(act)
+    except DibsError as error:
+        refused = error
     dead = Symptom("leftover", "note", "locks of servers that are gone", path=f"{LEDGER_FOLDER}/alive", done="removed")
-    return _Mended(frozenset(reaped), (dead,) if before - _alive_locks(store) else ())
+    return _Mended(frozenset(reaped), (dead,) if before - _alive_locks(store) else (), refused)
 
 
 def _alive_locks(store: TaskStore) -> set[str]:

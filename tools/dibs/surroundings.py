@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dibs.findings import Symptom, named
 from dibs.store.claims import stamp
@@ -169,7 +169,7 @@ def _dated(folder: Path, before: float = math.inf) -> Iterator[tuple[float, str]
 
 def closed_folders(store: TaskStore, snapshot: Snapshot) -> Iterator[Symptom]:
     """Folders with tasks in which this user may not write: a task file is changed by putting a new one in its place."""
-    tasks = Counter(str(PurePosixPath(task.path).parent) for task in snapshot.tasks.values())
+    tasks = Counter(task.path.rpartition("/")[0] or "." for task in snapshot.tasks.values())
     for folder, count in sorted({".": 0, **tasks}.items()):
         if not os.access(store.tasks_dir / folder, os.W_OK | os.X_OK):
             held = f"its {count} tasks cannot be claimed" if folder != "." else "nothing can be claimed"
