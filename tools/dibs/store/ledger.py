@@ -62,6 +62,8 @@ class Ledger:
             entries = [e for e in os.scandir(self.folder / "claims") if e.name.endswith(".lock") and e.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             entries = []
+        except PermissionError as exc:
+            raise _closed(self.folder / "claims") from exc
         known, seen = self._read, {}
         found: dict[Path, Claim | NewerClaim | None] = {}
         for entry in entries:
@@ -74,10 +76,7 @@ class Ledger:
             except FileNotFoundError:
                 continue
             except PermissionError as exc:
-                raise StoreFailure(
-                    f"the claim file {path} cannot be read; let all users of this directory read each other's files",
-                    path=str(path),
-                ) from exc
+                raise _closed(path) from exc
             if isinstance(claim, Claim) and path != self._claim_path(claim.id):
                 claim = None  # a copy, as programs that sync folders make them
             found[path] = claim
@@ -291,6 +290,13 @@ class Hold:
             with suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_mtime < limit:
                     Path(entry.path).unlink()
+
+
+def _closed(path: Path) -> StoreFailure:
+    what = f"the claim file {path}" if path.suffix else f"the folder {path}"
+    return StoreFailure(
+        f"{what} cannot be read; let all users of this directory read each other's files", path=str(path)
+    )
 
 
 def _bytes(claim: Claim) -> bytes:
