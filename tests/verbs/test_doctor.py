@@ -723,12 +723,19 @@ def test_folders_this_user_may_not_write_in(session: Session, tasks_dir: Path, m
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name not in closed and real(path, mode))
     found = the_one(session, "permissions")
     assert (found.severity, found.path) == ("warning", "locked")
-    assert found.text == "this user may not write here: its 1 tasks cannot be claimed"
+    assert found.text == "this user may not write in it: none of the tasks in it (1) can be claimed"
     closed.add(".dibs")
     worse = next(f for f in examined(session) if f.path == ".dibs")
     assert (worse.severity, worse.text) == (
         "error", "this user may not read and write .dibs: nothing can be claimed",
     )  # fmt: skip
+
+
+def test_a_directory_this_user_may_not_read(session: Session, tasks_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (found,) = examined(session, fix=True)
+    assert (found.kind, found.severity) == ("permissions", "error")
+    assert found.text == f"this user may not read {tasks_dir}: nothing was examined"
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is closed to root")
@@ -739,7 +746,8 @@ def test_a_directory_that_is_closed_for_real(session: Session, tasks_dir: Path) 
         found = the_one(session, "permissions", fix=True)
     finally:
         tasks_dir.chmod(0o700)
-    assert (found.severity, found.path) == ("error", ".")
+    assert found.severity == "error"
+    assert f"may not write in {tasks_dir}: nothing can be claimed" in found.text
 
 
 # clock

@@ -62,7 +62,7 @@ def claims_in_disorder(seen: Seen) -> Iterator[Symptom]:
                 "ended",
                 "warning",
                 f"{claim.id} is {task.status if task else ''}, but the claim of {owner} on it still stands",
-                mend="`dibs doctor --fix` ends the claim, and so does the next claim of anybody",
+                mend="`dibs doctor --fix` ends the claim, and so does whoever claims next",
                 many="tasks are held by claims that have ended by what the task files say",
                 task_ids=ids,
                 done="the claim on {ids} was ended",
@@ -91,7 +91,7 @@ def _stale(claim: Claim, owner: str) -> Symptom:
         "stale",
         "warning",
         f"{claim.id} is held by {owner}, whose lease passed at {stamp(claim.lease_until)}",
-        mend="`dibs doctor --fix` takes it back, and so does the next claim, unless its server still lives",
+        mend="`dibs doctor --fix` takes it back, and so does whoever claims next, unless its server still lives",
         many=f"tasks are held by {owner}, whose leases have passed",
         cause=owner.casefold(),
         task_ids=(claim.id,),
@@ -102,12 +102,15 @@ def _stale(claim: Claim, owner: str) -> Symptom:
 
 def _gone(seen: Seen, claim: Claim, owner: str) -> Symptom:
     passed = claim.lease_passed(seen.now)
-    free = "`dibs doctor --fix` ends the claim" if passed else "or wait: the claim ends when its lease has passed"
+    mend = f"put its file ({claim.path}) back, or wait: the claim ends when its lease has passed"
+    if passed:
+        mend = "`dibs doctor --fix` ends the claim, and so does whoever claims next"
     return Symptom(
         "gone",
         "warning",
-        f"{owner} holds {claim.id} until {stamp(claim.lease_until)}, but there is no such task any more",
-        mend=f"put its file ({claim.path}) back, {free}" if not passed else f"{free}, as the next claim does",
+        f"{owner} {'held' if passed else 'holds'} {claim.id} until {stamp(claim.lease_until)}, but there is no such "
+        "task any more",
+        mend=mend,
         task_ids=(claim.id,),
         done="the claim on {ids} was ended" if passed else "",
     )
@@ -149,7 +152,7 @@ def _lost(task: Task) -> Symptom:
         "lost",
         "warning",
         f"{task.id} is in progress by a claim whose record is lost",
-        mend="`dibs doctor --fix` makes a new record, and so does the next claim",
+        mend="`dibs doctor --fix` makes a new record, and so does whoever claims next",
         many="tasks are in progress by claims whose records are lost",
         task_ids=(task.id,),
         done="a new record was made: whoever holds {ids} goes on, or it comes back when the lease has passed",
@@ -185,7 +188,7 @@ def claim_files(seen: Seen) -> Iterator[Symptom]:
             "damaged",
             "warning",
             "this claim file cannot be read, and holds nothing",
-            mend="`dibs doctor --fix` sets it aside, and so does the next claim",
+            mend="`dibs doctor --fix` sets it aside, and so does whoever claims next",
             path=path,
             done="it was moved to .dibs/orphans",
         )

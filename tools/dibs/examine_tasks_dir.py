@@ -6,8 +6,10 @@ behind; files, statuses and assignees are their people's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -61,7 +63,7 @@ def examine_tasks_dir(session: Session, request: DoctorRequest, call: Call) -> D
     """Say what is wrong with the tasks directory, and how to mend it; with --fix mend what is safe to mend."""
     store = session.store
     look = _look_twice(store)
-    if not request.fix or not (look.can_be_mended or store.ledger.folder.is_dir()):
+    if not request.fix or look.tasks is None or not (look.can_be_mended or store.ledger.folder.is_dir()):
         return _result(look, [])
     mended = _mend(store)
     after = _look_twice(store)
@@ -115,6 +117,8 @@ def _look_twice(store: TaskStore) -> _Look:
 
 
 def _look(store: TaskStore) -> _Look:
+    if not os.access(store.tasks_dir, os.R_OK | os.X_OK):
+        return _Look((_closed(store),))
     settings, symptoms = _settings(store)
     symptoms += around(store, settings)
     try:
@@ -171,6 +175,11 @@ def _of_directory(error: SettingsError, more: str = "") -> Symptom:
 def _unreadable(error: DibsError) -> Symptom:
     what, _, advice = error.message.partition("; ")
     return Symptom("permissions", "error", f"{what}: not everything was examined", mend=advice.partition(", then")[0])
+
+
+def _closed(store: TaskStore) -> Symptom:
+    what = f"this user may not read {store.tasks_dir}: nothing was examined"
+    return Symptom("permissions", "error", what, mend="give this user the right to")
 
 
 def _with_claims(store: TaskStore, seen: Seen) -> Seen:
@@ -247,7 +256,9 @@ def _mend(store: TaskStore) -> _Mended:
 
 
 def _alive_locks(store: TaskStore) -> set[str]:
-    return {path.name for path in (store.ledger.folder / "alive").glob("*.lock")}
+    with suppress(OSError):
+        return set(os.listdir(store.ledger.folder / "alive"))
+    return set()
 
 
 def _not_mended(look: _Look, error: DibsError) -> Symptom:

@@ -68,19 +68,28 @@ def _ledger_folder(ledger: Path) -> Iterator[Symptom]:
         )
     elif ledger.exists() and not ledger.is_dir():
         yield Symptom("directory", "error", "it is not a folder", mend="move it away", path=LEDGER_FOLDER)
-    else:
-        inside = [ledger, *(ledger / name for name in SUBFOLDERS)] if ledger.is_dir() else []
-        closed = [path for path in inside if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
-        files = (ledger / name for name in ("mutex", "mutex.queue"))
-        closed += [path for path in files if path.exists() and not os.access(path, os.R_OK | os.W_OK)]
-        if closed:
-            yield Symptom(
-                "permissions",
-                "error",
-                f"this user may not read and write {named([path.name for path in closed])}: nothing can be claimed",
-                mend="give all users of this directory the right to (chown, chgrp, chmod)",
-                path=LEDGER_FOLDER,
-            )
+    elif closed := [path.name for path in _closed(ledger)]:
+        yield Symptom(
+            "permissions",
+            "error",
+            f"this user may not read and write {named(closed)}: nothing can be claimed",
+            mend="give all users of this directory the right to (chown, chgrp, chmod)",
+            path=LEDGER_FOLDER,
+        )
+
+
+def _closed(ledger: Path) -> list[Path]:
+    """The ledger, or what in it, this user may not use."""
+    if not ledger.is_dir():
+        return []
+    if not os.access(ledger, os.R_OK | os.W_OK | os.X_OK):
+        return [ledger]
+    folders = (ledger / name for name in SUBFOLDERS)
+    files = (ledger / name for name in ("mutex", "mutex.queue"))
+    return [
+        *(path for path in folders if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK)),
+        *(path for path in files if path.exists() and not os.access(path, os.R_OK | os.W_OK)),
+    ]
 
 
 def _other_directories(store: TaskStore) -> Iterator[Symptom]:
@@ -98,6 +107,8 @@ def _other_directories(store: TaskStore) -> Iterator[Symptom]:
             mend="move the tasks into one of them, or name the one you mean with --tasks-dir or DIBS_TASKS_DIR",
         )
     for worktree in linked_worktrees(store.repository):
+        if not os.access(worktree, os.X_OK):
+            continue
         copy = worktree / tasks_dir.resolve().relative_to(store.repository) / LEDGER_FOLDER
         if copy.is_dir():
             yield Symptom(
@@ -171,15 +182,17 @@ def closed_folders(store: TaskStore, snapshot: Snapshot) -> Iterator[Symptom]:
     """Folders with tasks in which this user may not write: a task file is changed by putting a new one in its place."""
     tasks = Counter(task.path.rpartition("/")[0] or "." for task in snapshot.tasks.values())
     for folder, count in sorted({".": 0, **tasks}.items()):
-        if not os.access(store.tasks_dir / folder, os.W_OK | os.X_OK):
-            held = f"its {count} tasks cannot be claimed" if folder != "." else "nothing can be claimed"
-            yield Symptom(
-                "permissions",
-                "warning" if folder != "." else "error",
-                f"this user may not write here: {held}",
-                mend="give this user the right to; where the file system is read-only, mount it for writing",
-                path=folder,
-            )
+        if os.access(store.tasks_dir / folder, os.W_OK | os.X_OK):
+            continue
+        whole = folder == "."
+        yield Symptom(
+            "permissions",
+            "error" if whole else "warning",
+            f"this user may not write in {store.tasks_dir if whole else 'it'}: "
+            f"{'nothing' if whole else f'none of the tasks in it ({count})'} can be claimed",
+            mend="give this user the right to; where the file system is read-only, mount it for writing",
+            path="" if whole else folder,
+        )
 
 
 def future_dates(store: TaskStore, snapshot: Snapshot, now: datetime) -> Iterator[Symptom]:
@@ -187,7 +200,9 @@ def future_dates(store: TaskStore, snapshot: Snapshot, now: datetime) -> Iterato
     limit = time.time_ns() + int(FUTURE.total_seconds() * 1e9)
     rows = ((task.path, store.index.row(task.path)) for task in snapshot.tasks.values())
     files = sorted(path for path, row in rows if row is not None and row.signature.mtime_ns > limit)
-    noted = max(_entries_after(store.ledger.folder / "journal", now + FUTURE), default=None)
+    noted = None
+    with suppress(OSError):  # a journal that cannot be read is told as that
+        noted = max(_entries_after(store.ledger.folder / "journal", now + FUTURE), default=None)
     told = [f"{len(files)} task files ({named(files)})"] if len(files) > 1 else files
     told += [f"entries of the journal up to {stamp(noted)}"] if noted is not None else []
     if told:
@@ -203,9 +218,8 @@ def _entries_after(journal: Path, limit: datetime) -> Iterator[datetime]:
     for path in journal.glob("*.jsonl"):
         if path.stem < f"{limit:%Y-%m-%d}":
             continue
-        with suppress(OSError):
-            for line in path.read_bytes().splitlines():
-                with suppress(ValueError, TypeError, KeyError, RecursionError):
-                    at = datetime.fromisoformat(json.loads(line)["at"])
-                    if at > limit:
-                        yield at
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
+                at = datetime.fromisoformat(json.loads(line)["at"])
+                if at > limit:
+                    yield at
