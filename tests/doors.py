@@ -131,7 +131,7 @@ def words(name: str, arguments: Mapping[str, Any]) -> list[str]:
 def exit_code_of(answer: Answer) -> int:
     if "code" in answer:
         return EXIT_CODES[answer["code"]]
-    return 3 if answer.get("status") == "empty" else 0
+    return {"empty": 3, "to_mend": 6}.get(answer.get("status", ""), 0)
 
 
 DOORS: Mapping[str, Callable[[Path], AbstractContextManager[Entrance]]] = {

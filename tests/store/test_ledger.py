@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dibs.store.claims import Claim, Ending, Owner
-from dibs.store.errors import SettingsError
+from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.ledger import Ledger
 from dibs.store.mutex import MutexGone
 from support import NOON
@@ -230,3 +230,26 @@ def test_the_first_hold_sweeps_what_a_crash_left_long_ago(ledger: Ledger, open_l
         os.utime(old, (0, 0))
     with open_ledger().hold(1) as hold:
         assert [path.name for path in hold.tmp.iterdir()] == [".1-fresh"]
+
+
+def test_a_folder_of_claims_that_cannot_be_read_is_an_error_of_ours(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StoreFailure, match="claims cannot be read; let all users"):
+        ledger.claims()
+
+
+def test_all_endings_are_found_or_only_those_with_a_token(ledger: Ledger) -> None:
+    assert list(ledger.all_endings()) == []
+    with ledger.hold(1) as hold:
+        for number in (1, 2):
+            hold.end(an_ending(a_claim(f"t-{number}", token=f"h123-aaaaaaaaaa{number}")))
+        (ledger.folder / "ended" / "torn.json").write_bytes(b"{")
+    assert sorted(endings.id for endings in ledger.all_endings()) == ["t-1", "t-2"]
+    assert [endings.id for endings in ledger.all_endings("h123-aaaaaaaaaa2")] == ["t-2"]

@@ -11,7 +11,7 @@ from dibs.init_tasks_dir import init_tasks_dir
 from dibs.session import Session
 from dibs.store import places
 from dibs.store.errors import SettingsError
-from dibs.store.places import file_system_of, in_main_worktree, is_trusted, repository_of
+from dibs.store.places import file_system_of, in_main_worktree, is_trusted, linked_worktrees, repository_of
 from dibs.store.settings import find_tasks_dir
 from dibs.store.task_store import TaskStore
 from support import call, claim, write_task
@@ -160,6 +160,26 @@ def test_submodules_bare_repositories_and_odd_git_files_are_left_alone(main: Pat
     (odd / ".git").write_bytes(b"gitdir: \xff\x00nowhere")
     for folder in (main / "sub" / "tasks", tmp_path / "of-bare" / "tasks", odd / "tasks", main / "tasks"):
         assert in_main_worktree(folder) == folder
+
+
+def test_a_folder_that_cannot_be_looked_into_is_in_no_worktree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **how: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert in_main_worktree(tmp_path) == tmp_path
+    assert repository_of(tmp_path / "tasks") == tmp_path
+
+
+def test_the_linked_worktrees_of_a_repository_are_found(main: Path, tmp_path: Path) -> None:
+    assert linked_worktrees(main) == [tmp_path / "linked"]
+    git(main, "worktree", "add", "-b", "gone", "../gone")
+    (tmp_path / "gone").rename(tmp_path / "moved")
+    (main / ".git" / "worktrees" / "odd").mkdir()
+    (main / ".git" / "worktrees" / "odd" / "gitdir").write_bytes(b"\xff")
+    assert linked_worktrees(main) == [tmp_path / "linked"]
+    assert linked_worktrees(tmp_path / "linked") == linked_worktrees(tmp_path) == []
 
 
 def test_a_link_to_a_directory_counts_as_what_it_points_to(main: Path, tmp_path: Path) -> None:

@@ -133,16 +133,19 @@ def test_a_copy_named_by_its_file_is_nobodys_to_hand_out_while_the_first_is_held
 
 
 def test_a_copy_made_while_it_was_held_is_never_handed_out_after_the_first_is_done(
-    session: Session, other: Session, tasks_dir: Path, clock: Clock
+    session: Session, other: Session, person: Session, tasks_dir: Path, clock: Clock
 ) -> None:
     stem_task(tasks_dir)
     token = claim(session, "old").claim_token
     copy = write_file(tasks_dir / "old (conflicted copy).md", (tasks_dir / "old.md").read_bytes())
     call(session, "complete_task", id="old", claim_token=token)
     before = copy.read_bytes()
-    for _ in range(5):
+    for turn in range(5):
         clock.advance(10_000)
         look(other)
+        if turn == 2:
+            call(person, "reopen_task", id="old")
+            edit(tasks_dir / "old.md", "active", "done")
     assert call(other, "claim_next_task").status == "empty"
     assert copy.read_bytes() == before
     assert held_ids(other) == []

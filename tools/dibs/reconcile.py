@@ -46,8 +46,8 @@ def _is_leftover_copy(hold: Hold, task: Task) -> bool:
 
     Nobody works on it, and nobody may be sent to do the same work again: a person has to say what it is.
     """
-    past = hold.ending_of(task.token)
-    return past is not None and past.claim.id.casefold() != task.key
+    task_id = hold.ended_task(task.token)
+    return task_id is not None and task_id.casefold() != task.key
 
 
 def _ended(hold: Hold, claim: Claim) -> Ending | None:

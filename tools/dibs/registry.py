@@ -11,6 +11,7 @@ from dibs.answers import EndResult, Request, Result
 from dibs.block_task import BlockRequest, block_task
 from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task, pause_before_retry
 from dibs.complete_task import CompleteRequest, complete_task
+from dibs.examine_tasks_dir import DoctorRequest, DoctorResult, examine_tasks_dir
 from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
 from dibs.get_task import GetRequest, GetResult, get_task
@@ -77,6 +78,8 @@ TOOLS: tuple[Tool, ...] = (
     Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
     Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),
     Tool("explain_task", "why", explain_task, ExplainRequest, ExplainResult, "Explain task", "shell", read_only=True),
+    Tool("examine_tasks_dir", "doctor", examine_tasks_dir, DoctorRequest, DoctorResult,
+         "Examine tasks directory", "shell"),
     Tool("renew_task", "renew", renew_task, RenewRequest, RenewResult, "Renew claim", "shell"),
     Tool("reopen_task", "reopen", reopen_task, ReopenRequest, ReopenResult, "Reopen task", "shell"),
 )  # fmt: skip

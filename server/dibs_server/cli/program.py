@@ -150,6 +150,8 @@ def finish(name: str, as_json: bool, act: Callable[[Call], Result]) -> None:
         _not_told(call, exc)
     if answer.get("status") == "empty":
         sys.exit(NOTHING_TO_CLAIM)
+    if answer.get("status") == "to_mend":
+        sys.exit(EXIT_CODES["invalid_task"])
 
 
 def _not_told(call: Call, exc: OSError) -> NoReturn:

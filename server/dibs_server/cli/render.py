@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs_server.cli.console import counted, plain, shown, warn
+from dibs_server.cli.findings_view import print_findings
 
 Answer = Mapping[str, Any]
 MAX_ID_WIDTH = 40
@@ -176,4 +177,5 @@ RENDERERS: Mapping[str, Callable[[Console, Answer], None]] = {
     "get_task": _task,
     "get_index_stats": _stats,
     "list_tasks": _listed,
+    "examine_tasks_dir": print_findings,
 }

@@ -37,6 +37,7 @@ class Ledger:
     def __init__(self, tasks_dir: Path) -> None:
         self.folder = tasks_dir / LEDGER_FOLDER
         self._read: dict[Path, tuple[Signature, Claim | NewerClaim | None]] = {}
+        self._ended_tasks: dict[str, str] = {}
         self._swept = False
 
     def alive_lock(self, name: str) -> AliveLock:
@@ -64,6 +65,8 @@ class Ledger:
             entries = [e for e in os.scandir(self.folder / "claims") if e.name.endswith(".lock") and e.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             entries = []
+        except PermissionError as exc:
+            raise _closed(self.folder / "claims") from exc
         known, seen = self._read, {}
         found: dict[Path, Claim | NewerClaim | None] = {}
         for entry in entries:
@@ -76,10 +79,7 @@ class Ledger:
             except FileNotFoundError:
                 continue
             except PermissionError as exc:
-                raise StoreFailure(
-                    f"the claim file {path} cannot be read; let all users of this directory read each other's files",
-                    path=str(path),
-                ) from exc
+                raise _closed(path) from exc
             if isinstance(claim, Claim) and path != self._claim_path(claim.id):
                 claim = None  # a copy, as programs that sync folders make them
             found[path] = claim
@@ -123,16 +123,29 @@ class Ledger:
 
     def ending_of(self, token: str) -> Ending | None:
         """How the claim of this token ended, whatever its task was called then. Reads all endings: for rare cases."""
+        return next((found for endings in self.all_endings(token) if (found := endings.of(token)) is not None), None)
+
+    def ended_task(self, token: str) -> str | None:
+        """The id of the task that an ended claim of this token was on, also if that was before it was reopened."""
+        if token not in self._ended_tasks:
+            tokens = ((e.claim.token, e.claim.id) for endings in self.all_endings(token) for e in endings.endings)
+            found = next((task_id for other, task_id in tokens if other == token), None)
+            if found is None:
+                return None
+            self._ended_tasks[token] = found  # a left-over copy is met by every claim
+        return self._ended_tasks[token]
+
+    def all_endings(self, token: str = "") -> Iterator[Endings]:
+        """The endings of every task, as far as they can be read; with a ``token``, only those it stands in."""
         try:
             paths = [Path(entry.path) for entry in os.scandir(self.folder / "ended")]
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return
         for path in paths:
             with suppress(OSError, ValidationError):
                 content = path.read_bytes()
-                if token.encode() in content and (found := Endings.model_validate_json(content).of(token)) is not None:
-                    return found
-        return None
+                if token.encode() in content:
+                    yield Endings.model_validate_json(content)
 
     def keep_orphan(self, task_id: str, at: datetime, report: str) -> Path:
         """Keep a report that could not go into its task file. Needs no mutex; makes the folder."""
@@ -234,6 +247,9 @@ class Hold:
     def ending_of(self, token: str) -> Ending | None:
         return self._ledger.ending_of(token)
 
+    def ended_task(self, token: str) -> str | None:
+        return self._ledger.ended_task(token)
+
     def create(self, claim: Claim) -> None:
         """Write a claim file that must not be there yet.
 
@@ -305,6 +321,13 @@ def _is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:
         return False
+
+
+def _closed(path: Path) -> StoreFailure:
+    what = f"the claim file {path}" if path.suffix else f"the folder {path}"
+    return StoreFailure(
+        f"{what} cannot be read; let all users of this directory read each other's files", path=str(path)
+    )
 
 
 def _bytes(claim: Claim) -> bytes:

@@ -12,7 +12,7 @@ UNTRUSTED = ("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "ncpfs", "afs", "9p"
 
 def repository_of(tasks_dir: Path) -> Path:
     """The folder that the paths in ``files`` are relative to: the git repository, else what the tasks lie in."""
-    return next((folder for folder in tasks_dir.parents if (folder / ".git").exists()), tasks_dir.parent)
+    return next((folder for folder in tasks_dir.parents if _is_there(folder / ".git")), tasks_dir.parent)
 
 
 def in_main_worktree(folder: Path) -> Path:
@@ -22,9 +22,16 @@ def in_main_worktree(folder: Path) -> Path:
     A bare repository has no main worktree.
     """
     real = folder.resolve()
-    top = next((top for top in (real, *real.parents) if (top / ".git").exists()), None)
+    top = next((top for top in (real, *real.parents) if _is_there(top / ".git")), None)
     main = _main_of(top) if top is not None else None
     return folder if top is None or main is None else main / real.relative_to(top)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # before Python 3.14 that is not a "no"
+        return False
 
 
 def _main_of(worktree: Path) -> Path | None:
@@ -37,6 +44,19 @@ def _main_of(worktree: Path) -> Path | None:
     except (OSError, ValueError):
         return None
     return common.parent if common.name == ".git" and common.is_dir() else None
+
+
+def linked_worktrees(repository: Path) -> list[Path]:
+    """The linked git worktrees of a main worktree, as far as they are there."""
+    found = []
+    for named in sorted((repository / ".git" / "worktrees").glob("*/gitdir")):
+        try:
+            place = named.parent / named.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            continue
+        if place.parent.is_dir():
+            found.append(Path(os.path.normpath(place.parent)))
+    return found
 
 
 def file_system_of(path: Path, mounts: str | None = None) -> str:

@@ -1,0 +1,1 @@
+"""What the doctor looks for, and how it is told. Looks only."""
