@@ -30,7 +30,7 @@ some = st.integers(0, 5)
 claimed_once = precondition(lambda self: any(task.tokens for task in self.world.tasks.values()))
 held = precondition(lambda self: any(task.record for task in self.world.tasks.values()))
 kinds = st.sampled_from(sorted(KINDS))
-tokens = st.sampled_from(["right"] * 5 + ["none", "none", "old", "any", "any", "other", "unknown"])
+tokens = st.sampled_from(["right"] * 5 + ["none", "none", "old", "old", "any", "any", "other", "unknown"])
 
 
 class ClaimMachine(Driver, RuleBasedStateMachine):
@@ -97,6 +97,15 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
         task = tasks[of % len(tasks)]
         self._open(task.record.process)
         self._end(task.record.process, task, task.record.token, how, f"report {next(self.numbers)}.")
+
+    @rule(at=some, of=some)
+    def claim_and_give_back(self, at: int, of: int) -> None:
+        """From then on nobody's earlier token counts."""
+        task = self._task(of)
+        self.claim(at, of, by_id=True, mate="", resume=False, given_up=False)
+        if task.record is not None and task.record.process is self._one(at):
+            self._open(self._one(at))
+            self._end(self._one(at), task, task.record.token, "released", "")
 
     @held
     @rule(at=some)
