@@ -36,7 +36,7 @@ tokens = st.sampled_from(["right"] * 5 + ["none", "none", "old", "old", "any", "
 class ClaimMachine(Driver, RuleBasedStateMachine):
     """Every rule is one act of one process, or of somebody who does not know of Dibs."""
 
-    @initialize(first=st.lists(kinds, max_size=2))
+    @initialize(first=st.lists(kinds, max_size=1))
     def tasks_to_begin_with(self, first: list[str]) -> None:
         for kind in ("stem", *first):
             self._write(kind)
@@ -108,6 +108,20 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
             self._end(self._one(at), task, task.record.token, "released", "")
 
     @held
+    @rule(of=some, by=some, stolen=st.booleans())
+    def change_hands(self, of: int, by: int, stolen: bool) -> None:
+        """A person takes the task away, or nobody called for too long; another gets it, and the first lives on."""
+        task = self._busy_task(of)
+        at = list(self.world.tasks.values()).index(task)
+        if stolen:
+            self.take_away(of)
+        else:
+            self.clock.advance(IDLE_SECONDS)
+        self.claim(by, at, by_id=True, mate="", resume=False, given_up=False)
+        if not stolen:
+            self.claim(by + 1, at, by_id=True, mate="", resume=False, given_up=False)
+
+    @held
     @rule(at=some)
     def look(self, at: int) -> None:
         """A claim call for which there is nothing: it only takes back what is due."""
@@ -119,11 +133,12 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
         assert result.status == "empty"
         self._check()
 
-    @held
+    @precondition(lambda self: any(process.held for process in self.processes[:2]))
     @rule(at=some)
     def renew_all(self, at: int) -> None:
         """A server's own renewal."""
-        process = self.processes[at % 2]
+        servers = [process for process in self.processes[:2] if process.held]
+        process = servers[at % len(servers)]
         self._open(process)
         renew_claims(process.session)
         for task_id, known in list(process.held.items()):
@@ -133,7 +148,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(at=some, of=some, which=tokens)
     def renew_one(self, at: int, of: int, which: str) -> None:
-        process, task = self._one(at), self._claimed_task(of)
+        process, task = self._one(at), self._busy_task(of)
         token = self._token(task, which)
         self._open(process)
         expected = self._expect_end(process, task, token, "renewed")
@@ -148,7 +163,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(at=some, of=some, how=st.sampled_from(HOWS), which=tokens, same=st.booleans(), silent=st.booleans())
     def end(self, at: int, of: int, how: str, which: str, same: bool, silent: bool) -> None:
-        process, task = self._one(at), self._claimed_task(of)
+        process, task = self._one(at), self._busy_task(of)
         token = self._token(task, which)
         report = self.reported.get((token, how), "") if same else ""
         report = report or ("" if silent and how != "blocked" else f"report {next(self.numbers)}.")
@@ -158,7 +173,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @held
     @rule(of=some)
     def take_away(self, of: int) -> None:
-        process, task = self.processes[3], self._task(of)
+        process, task = self.processes[3], self._busy_task(of)
         self._open(process)
         self._end(process, task, "", "taken_away", "")
 
@@ -214,25 +229,25 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(of=some, word=st.sampled_from(EDITS))
     def edit_status(self, of: int, word: str) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         self._foreign(task, Text(task.content).with_raw("status", word))
 
     @claimed_once
     @rule(of=some, name=st.sampled_from([" maria", "\n  - codex\n  - bob", " gemini"]))
     def edit_assignee(self, of: int, name: str) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         text = Text(task.content)
         self._foreign(task, text.with_raw("assignee", name.replace("\n", text.newline)))
 
     @claimed_once
     @rule(of=some)
     def edit_body(self, of: int) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         self._foreign(task, task.content + f"a line of the user, {next(self.numbers)}\n".encode())
 
     @rule(of=some)
     def save_to_git(self, of: int) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         task.saved.append(task.content)
 
     @precondition(lambda self: any(task.saved for task in self.world.tasks.values()))
@@ -258,7 +273,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @held
     @rule(of=some, content=st.sampled_from([None, b"", b'{"version": 1, "id": "t']))
     def lose_claim_file(self, of: int, content: bytes | None) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         for path in (self.folder / ".dibs" / "claims").glob("*.lock"):
             if task.record is not None and task.record.token.encode() in path.read_bytes():
                 path.unlink() if content is None else write_file(path, content)
@@ -303,8 +318,12 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
                 task.claim(self._record(heir, task, caller, result.claim_token))
                 self._check()
 
-    def _claimed_task(self, of: int) -> TaskModel:
-        tasks = [task for task in self.world.tasks.values() if task.tokens]
+    def _busy_task(self, of: int) -> TaskModel:
+        """Mostly one that is held, where most can go wrong."""
+        tasks = list(self.world.tasks.values())
+        for pool in ([t for t in tasks if t.record], [t for t in tasks if t.tokens]):
+            if pool and of < 4:
+                return pool[of % len(pool)]
         return tasks[of % len(tasks)]
 
     def _write(self, kind: str) -> None:
