@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from claim_driver import Driver
-from claim_model import IDLE_SECONDS, TaskModel, Text
+from claim_model import IDLE_SECONDS, Process, TaskModel, Text
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -108,18 +108,30 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
             self._end(self._one(at), task, task.record.token, "released", "")
 
     @held
-    @rule(of=some, by=some, stolen=st.booleans())
-    def change_hands(self, of: int, by: int, stolen: bool) -> None:
+    @rule(of=some, by=some, stolen=st.booleans(), renews=st.booleans())
+    def change_hands(self, of: int, by: int, stolen: bool, renews: bool) -> None:
         """A person takes the task away, or nobody called for too long; another gets it, and the first lives on."""
         task = self._busy_task(of)
-        at = list(self.world.tasks.values()).index(task)
+        first = task.record.process if task.record else None
         if stolen:
             self.take_away(of)
         else:
             self.clock.advance(IDLE_SECONDS)
-        self.claim(by, at, by_id=True, mate="", resume=False, given_up=False)
-        if not stolen:
-            self.claim(by + 1, at, by_id=True, mate="", resume=False, given_up=False)
+        at = list(self.world.tasks.values()).index(task)
+        for number in range(1 if stolen else 2):
+            self.claim(by + number, at, by_id=True, mate="", resume=False, given_up=False)
+        if first is not None and first.kind == "server" and renews:
+            self._renew(first)
+
+    @held
+    @rule(of=some)
+    def interrupt(self, of: int) -> None:
+        """The holder dies, and its heir takes the claim up."""
+        held = [task.record for task in self.world.tasks.values() if task.record and task.record.process]
+        if held and (record := held[of % len(held)]).process in self.processes:
+            at = self.processes.index(record.process)
+            self.die(at)
+            self.claim(at, 0, by_id=False, mate=record.caller, resume=True, given_up=False)
 
     @held
     @rule(at=some)
@@ -138,7 +150,9 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     def renew_all(self, at: int) -> None:
         """A server's own renewal."""
         servers = [process for process in self.processes[:2] if process.held]
-        process = servers[at % len(servers)]
+        self._renew(servers[at % len(servers)])
+
+    def _renew(self, process: Process) -> None:
         self._open(process)
         renew_claims(process.session)
         for task_id, known in list(process.held.items()):
