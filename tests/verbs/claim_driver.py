@@ -175,6 +175,7 @@ class Driver:
         return Record(token, process, caller, until, seconds, self.clock.at, former, before, task.path.read_bytes())
 
     def _claimed(self, process: Process, task: TaskModel, caller: str, token: str, resumed: bool) -> None:
+        assert token not in task.tokens
         record = self._record(process, task, caller, token)
         if resumed:
             old = task.record
@@ -183,8 +184,6 @@ class Driver:
             record.before = old.before if old.after == task.content else None
             self.beliefs.pop(old.token, None)
             process.let_go(task.id, old.token)
-        else:
-            assert token not in task.tokens
         owners = [b for b in self.beliefs.values() if b.task is task and self.clock.at < b.until]
         assert not owners, f"{task.id} has two owners"
         task.claim(record)

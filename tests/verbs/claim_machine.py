@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from claim_driver import Driver
-from claim_model import IDLE_SECONDS, TaskModel, Text
+from claim_model import IDLE_SECONDS, Process, TaskModel, Text
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -30,13 +30,13 @@ some = st.integers(0, 5)
 claimed_once = precondition(lambda self: any(task.tokens for task in self.world.tasks.values()))
 held = precondition(lambda self: any(task.record for task in self.world.tasks.values()))
 kinds = st.sampled_from(sorted(KINDS))
-tokens = st.sampled_from(["right"] * 5 + ["none", "none", "old", "any", "any", "other", "unknown"])
+tokens = st.sampled_from(["right"] * 5 + ["none", "none", "old", "old", "any", "any", "other", "unknown"])
 
 
 class ClaimMachine(Driver, RuleBasedStateMachine):
     """Every rule is one act of one process, or of somebody who does not know of Dibs."""
 
-    @initialize(first=st.lists(kinds, max_size=2))
+    @initialize(first=st.lists(kinds, max_size=1))
     def tasks_to_begin_with(self, first: list[str]) -> None:
         for kind in ("stem", *first):
             self._write(kind)
@@ -98,6 +98,41 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
         self._open(task.record.process)
         self._end(task.record.process, task, task.record.token, how, f"report {next(self.numbers)}.")
 
+    @rule(at=some, of=some)
+    def claim_and_give_back(self, at: int, of: int) -> None:
+        """From then on nobody's earlier token counts."""
+        task = self._task(of)
+        self.claim(at, of, by_id=True, mate="", resume=False, given_up=False)
+        if task.record is not None and task.record.process is self._one(at):
+            self._open(self._one(at))
+            self._end(self._one(at), task, task.record.token, "released", "")
+
+    @held
+    @rule(of=some, by=some, stolen=st.booleans(), renews=st.booleans())
+    def change_hands(self, of: int, by: int, stolen: bool, renews: bool) -> None:
+        """A person takes the task away, or nobody called for too long; another gets it, and the first lives on."""
+        task = self._busy_task(of)
+        first = task.record.process if task.record else None
+        if stolen:
+            self.take_away(of)
+        else:
+            self.clock.advance(IDLE_SECONDS)
+        at = list(self.world.tasks.values()).index(task)
+        for number in range(1 if stolen else 2):
+            self.claim(by + number, at, by_id=True, mate="", resume=False, given_up=False)
+        if first is not None and first.kind == "server" and renews:
+            self._renew(first)
+
+    @held
+    @rule(of=some)
+    def interrupt(self, of: int) -> None:
+        """The holder dies, and its heir takes the claim up."""
+        held = [task.record for task in self.world.tasks.values() if task.record and task.record.process]
+        if held and (record := held[of % len(held)]).process in self.processes:
+            at = self.processes.index(record.process)
+            self.die(at)
+            self.claim(at, 0, by_id=False, mate=record.caller, resume=True, given_up=False)
+
     @held
     @rule(at=some)
     def look(self, at: int) -> None:
@@ -110,11 +145,14 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
         assert result.status == "empty"
         self._check()
 
-    @held
+    @precondition(lambda self: any(process.held for process in self.processes[:2]))
     @rule(at=some)
     def renew_all(self, at: int) -> None:
         """A server's own renewal."""
-        process = self.processes[at % 2]
+        servers = [process for process in self.processes[:2] if process.held]
+        self._renew(servers[at % len(servers)])
+
+    def _renew(self, process: Process) -> None:
         self._open(process)
         renew_claims(process.session)
         for task_id, known in list(process.held.items()):
@@ -124,7 +162,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(at=some, of=some, which=tokens)
     def renew_one(self, at: int, of: int, which: str) -> None:
-        process, task = self._one(at), self._claimed_task(of)
+        process, task = self._one(at), self._busy_task(of)
         token = self._token(task, which)
         self._open(process)
         expected = self._expect_end(process, task, token, "renewed")
@@ -139,7 +177,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(at=some, of=some, how=st.sampled_from(HOWS), which=tokens, same=st.booleans(), silent=st.booleans())
     def end(self, at: int, of: int, how: str, which: str, same: bool, silent: bool) -> None:
-        process, task = self._one(at), self._claimed_task(of)
+        process, task = self._one(at), self._busy_task(of)
         token = self._token(task, which)
         report = self.reported.get((token, how), "") if same else ""
         report = report or ("" if silent and how != "blocked" else f"report {next(self.numbers)}.")
@@ -149,7 +187,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @held
     @rule(of=some)
     def take_away(self, of: int) -> None:
-        process, task = self.processes[3], self._task(of)
+        process, task = self.processes[3], self._busy_task(of)
         self._open(process)
         self._end(process, task, "", "taken_away", "")
 
@@ -205,25 +243,25 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @claimed_once
     @rule(of=some, word=st.sampled_from(EDITS))
     def edit_status(self, of: int, word: str) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         self._foreign(task, Text(task.content).with_raw("status", word))
 
     @claimed_once
     @rule(of=some, name=st.sampled_from([" maria", "\n  - codex\n  - bob", " gemini"]))
     def edit_assignee(self, of: int, name: str) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         text = Text(task.content)
         self._foreign(task, text.with_raw("assignee", name.replace("\n", text.newline)))
 
     @claimed_once
     @rule(of=some)
     def edit_body(self, of: int) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         self._foreign(task, task.content + f"a line of the user, {next(self.numbers)}\n".encode())
 
     @rule(of=some)
     def save_to_git(self, of: int) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         task.saved.append(task.content)
 
     @precondition(lambda self: any(task.saved for task in self.world.tasks.values()))
@@ -249,7 +287,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     @held
     @rule(of=some, content=st.sampled_from([None, b"", b'{"version": 1, "id": "t']))
     def lose_claim_file(self, of: int, content: bytes | None) -> None:
-        task = self._task(of)
+        task = self._busy_task(of)
         for path in (self.folder / ".dibs" / "claims").glob("*.lock"):
             if task.record is not None and task.record.token.encode() in path.read_bytes():
                 path.unlink() if content is None else write_file(path, content)
@@ -294,8 +332,12 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
                 task.claim(self._record(heir, task, caller, result.claim_token))
                 self._check()
 
-    def _claimed_task(self, of: int) -> TaskModel:
-        tasks = [task for task in self.world.tasks.values() if task.tokens]
+    def _busy_task(self, of: int) -> TaskModel:
+        """Mostly one that is held, where most can go wrong."""
+        tasks = list(self.world.tasks.values())
+        for pool in ([t for t in tasks if t.record], [t for t in tasks if t.tokens]):
+            if pool and of < 4:
+                return pool[of % len(pool)]
         return tasks[of % len(tasks)]
 
     def _write(self, kind: str) -> None:

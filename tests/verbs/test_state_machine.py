@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 HISTORIES = 500
-STEPS = 25
+STEPS = 20
 
 
 @pytest.mark.timeout(600)
