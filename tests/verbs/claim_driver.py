@@ -196,12 +196,31 @@ class Driver:
         if task.record is not None and (belief := self.beliefs.get(task.record.token)) is not None:
             belief.until = task.record.lease_until
 
+    def _adopted(self, process: Process, task: TaskModel, record: Record) -> None:
+        """The right token from another process: it has the claim from now on, for no shorter time than before."""
+        theirs = record.process if record.process and record.process.kind == "server" else None
+        if theirs is not process and not (process.kind != "server" and theirs is not None and theirs.locked):
+            if theirs is not None or process.kind == "server":
+                record.lease_seconds = max(record.lease_seconds, LEASE_SECONDS[process.kind])
+            record.process = process
+            process.locked = process.kind == "server"
+            if process.held.get(task.id) is None or process.held[task.id].token != record.token:
+                process.took(task.id, record)
+            process.unnamed.discard(record.token)
+            process.last_call[record.caller] = self.clock.at
+        task.record = record.renewed(self.clock.at, self.clock.at)
+        if record.process is process:
+            process.held[task.id] = task.record
+        self._promise(task)
+
     def _renewed(self, process: Process, task: TaskModel, known: Record) -> None:
         now, record = self.clock.at, task.record
         last = max(process.last_call.get(known.caller, known.last_call), known.last_call)
         if now - last >= timedelta(seconds=IDLE_SECONDS):
             return
-        if (record is None and task.past(known.token)) or (record is not None and record.token != known.token):
+        adopted = record is not None and record.process not in (None, process) and record.process.kind == "server"
+        lost = record is not None and record.token != known.token
+        if (record is None and task.past(known.token)) or lost or adopted:
             process.let_go(task.id, known.token)
             return
         process.locked = True

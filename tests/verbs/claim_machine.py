@@ -169,8 +169,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
         result = self._try(process, "renew_task", id=task.id, claim_token=token)
         outcome = result.code if isinstance(result, DibsError) else "ok"
         if outcome == "ok" and task.record is not None:
-            task.record = task.record.renewed(self.clock.at, self.clock.at)
-            self._promise(task)
+            self._adopted(process, task, task.record)
         assert outcome in expected, (outcome, expected, result)
         self._check()
 

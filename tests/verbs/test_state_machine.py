@@ -9,7 +9,7 @@ from claim_machine import ClaimMachine
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-HISTORIES = 500
+HISTORIES = int(os.environ.get("HISTORIES", "500"))
 STEPS = 20
 
 

@@ -70,12 +70,13 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
 
 def adopt(session: Session, hold: Hold, admitted: Admitted) -> Claim | None:
     """The call had the right token and did not end the claim: its process has the claim from now on, and the lease
-    begins anew. A shell, which renews nothing, leaves a claim to a server that lives."""
+    begins anew, never shorter than it was. A shell, which renews nothing, leaves a claim to a server that lives."""
     claim = admitted.claim
     if claim is None or admitted.late or session.is_ours(claim) or (not session.alive_name and hold.is_alive(claim)):
         return claim
     session.keep_alive(hold)
-    seconds = claim.lease_seconds if claim.owner.alive == session.alive_name else session.lease_seconds()
+    from_shell_to_shell = claim.owner.alive is None and session.alive_name is None
+    seconds = claim.lease_seconds if from_shell_to_shell else max(claim.lease_seconds, session.lease_seconds())
     adopted = claim.model_copy(update={"owner": session.owner(claim.owner.caller)})
     adopted = adopted.renewed(session.store.now(), lease_seconds=seconds)
     hold.replace(adopted)

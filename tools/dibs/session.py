@@ -112,7 +112,7 @@ class Session:
 
     def took(self, claim: Claim) -> None:
         with self._lock:
-            if claim.id.casefold() in self._held:
+            if (held := self._held.get(claim.id.casefold())) is not None and held.token != claim.token:
                 # an earlier claim of this process was lost unnoticed, and its caller may still speak for it
                 self._past.add(claim.id.casefold())
             self._held[claim.id.casefold()] = claim
