@@ -294,6 +294,7 @@ def test_conflict_markers_in_the_header_keep_claim_and_report_until_they_are_gon
     assert told.value.code == "invalid_task"
     renew_claims(session)
     assert (path.read_bytes(), held_ids(other)) == (before, ["t-1"])
+    assert [held.id for held in session.held()] == ["t-1"], "and it is still renewed"
     assert REPORT in orphans(tasks_dir)[0]
     repository.git("checkout", "--ours", "--", "tasks/t-1.md")
     repository.commit("merged")

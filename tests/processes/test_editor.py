@@ -1,0 +1,39 @@
+"""An editor saves a task file while Dibs writes its header: no body is cut off, and no save is lost but in the moment
+between the last look at the file and the rename.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from children import PATIENCE_SECONDS, child, expect
+from support import write_task
+
+pytestmark = pytest.mark.processes
+
+SAVES = 400
+KINDS = ("by_rename", "in_place")
+BODY = "saved 0 times\n" + "a line of the body\n" * 200 + "the last line of the body\n"
+FEWEST_WRITES = 50
+MOST_LOST = 8
+"""Of the saves that come in that moment, which is as long as a rename takes on this disk. Without the look 40 are lost,
+without it and the time to settle 200."""
+
+
+def test_an_editor_and_dibs_write_one_file_and_neither_undoes_the_other(tmp_path: Path) -> None:
+    paths = {kind: write_task(tmp_path / kind, "t-1", body=BODY) for kind in KINDS}
+    with ExitStack() as stack:
+        writers = {kind: stack.enter_context(child("header_writer.py", tmp_path / kind)) for kind in KINDS}
+        for writer in writers.values():
+            expect(writer, "ready")
+        editors = {kind: stack.enter_context(child("editor.py", paths[kind], str(SAVES), kind)) for kind in KINDS}
+        saved = {kind: editor.communicate(timeout=PATIENCE_SECONDS)[0].split() for kind, editor in editors.items()}
+        writes = {kind: int(writer.communicate(timeout=PATIENCE_SECONDS)[0]) for kind, writer in writers.items()}
+    for kind in KINDS:
+        saves, lost, cut = map(int, saved[kind])
+        assert (saves, cut) == (SAVES, 0), f"{kind}: bodies cut off"
+        assert lost <= MOST_LOST, f"{kind}: saves lost"
+    assert min(writes.values()) >= FEWEST_WRITES, f"{writes}: they hardly met"
