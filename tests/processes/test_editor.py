@@ -1,6 +1,4 @@
-"""An editor saves a task file while Dibs writes its header: no body is cut off, and no save is lost but in the moment
-between the last look at the file and the rename.
-"""
+"""An editor saves a task file while Dibs writes its header: no body is cut off, and no save is lost."""
 
 from __future__ import annotations
 
@@ -18,9 +16,6 @@ SAVES = 400
 KINDS = ("by_rename", "in_place")
 BODY = "saved 0 times\n" + "a line of the body\n" * 200 + "the last line of the body\n"
 FEWEST_WRITES = 50
-MOST_LOST = 8
-"""Of the saves that come in that moment, which is as long as a rename takes on this disk. Without the look 40 are lost,
-without it and the time to settle 200."""
 
 
 def test_an_editor_and_dibs_write_one_file_and_neither_undoes_the_other(tmp_path: Path) -> None:
@@ -34,6 +29,5 @@ def test_an_editor_and_dibs_write_one_file_and_neither_undoes_the_other(tmp_path
         writes = {kind: int(writer.communicate(timeout=PATIENCE_SECONDS)[0]) for kind, writer in writers.items()}
     for kind in KINDS:
         saves, lost, cut = map(int, saved[kind])
-        assert (saves, cut) == (SAVES, 0), f"{kind}: bodies cut off"
-        assert lost <= MOST_LOST, f"{kind}: saves lost"
+        assert (saves, lost, cut) == (SAVES, 0, 0), f"{kind}: saves lost, or bodies cut off"
     assert min(writes.values()) >= FEWEST_WRITES, f"{writes}: they hardly met"
