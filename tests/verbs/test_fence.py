@@ -384,3 +384,18 @@ def test_every_ending_is_in_the_journal_with_its_token(session: Session, tasks_d
         claimed, ended = events(session)[-2:]
         assert (claimed["event"], claimed["token"], claimed["caller"]) == ("claimed", token, "gemini")
         assert (ended["token"], ended["id"]) == (token, f"t-{number}")
+
+
+@pytest.mark.parametrize("name", ["complete_task", "block_task", "release_task"])
+def test_the_token_of_another_task_that_ended_so_is_no_answer_for_this_one(
+    session: Session, other: Session, tasks_dir: Path, name: str
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    write_task(tasks_dir, "t-2")
+    more = {"reason": "why"} if name == "block_task" else {}
+    token = claim(session, "t-1").claim_token
+    call(session, name, id="t-1", claim_token=token, **more)
+    age(path)
+    with pytest.raises(ClaimLost):
+        call(other, name, id="t-2", claim_token=token, **more)
+    assert header(tasks_dir / "t-2.md")["status"] == "active"

@@ -53,7 +53,7 @@ def admit(session: Session, hold: Hold, task_id: str, token: str, how: How | Non
         return past
     stored, claim = locate(session, hold, task_id, token)
     if token:
-        return _with_token(hold, stored, claim, token, how)
+        return _renamed_since(session, hold, stored, claim, token, how) or _with_token(hold, stored, claim, token, how)
     if claim is None and session.person:
         return Admitted(stored, None)
     if claim is None:
@@ -170,6 +170,19 @@ def _find(session: Session, hold: Hold, task_id: str, token: str) -> StoredTask:
         raise
 
 
+def _renamed_since(
+    session: Session, hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How | None
+) -> Ending | None:
+    """How the claim of this token ended, if that was on this task under a name that no task has any more."""
+    if claim is not None or hold.endings(stored.task.id).of(token) is not None:
+        return None
+    past = hold.ending_of(token)
+    if past is None or past.how != how or past.left_status != stored.task.status:
+        return None
+    snapshot, key = session.store.index.snapshot(), past.claim.id.casefold()
+    return None if key in snapshot.tasks or key in snapshot.invalid_keys else past
+
+
 def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How | None) -> Admitted | Ending:
     if claim is not None and claim.token == token:
         return Admitted(stored, claim)
@@ -183,8 +196,6 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
     unclaimed_since = past is not None and endings.last is not None and endings.last.claim.token == token
     if past is not None and unclaimed_since and task.status == past.left_status and _counts_late(past, how):
         return Admitted(stored, past.claim, late=True)
-    if past is None and (elsewhere := hold.ending_of(token)) is not None and elsewhere.how == how:
-        return elsewhere  # its file was renamed since
     what = (
         f"your claim on it {WORDS[past.how].format(at=stamp(past.at))}" if past else "this claim_token is unknown here"
     )
