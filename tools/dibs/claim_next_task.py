@@ -74,6 +74,7 @@ class _Attempt:
     call: Call
     warnings: dict[str, str] = field(default_factory=dict)
     disturbed: Counter[str] = field(default_factory=Counter)
+    moved: bool = False
 
     @property
     def lease_seconds(self) -> float:
@@ -99,8 +100,8 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     session.store.refresh()
     taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
-        # the index may be older than this call: look once more before saying that there is nothing
-        session.store.refresh(after=started)
+        # the index may be older than this call, or than a rename: look once more before saying that there is nothing
+        session.store.refresh(after=time.monotonic() if attempt.moved else started)
         taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
         return _empty(attempt)
@@ -170,6 +171,7 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
             return None
         stored = session.store.read(task.path)
         if stored is None or stored.task != task:
+            attempt.moved = True
             return None
         claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _Taken(claim, _claimed(attempt, hold, claim, taken, "Claimed"))
