@@ -251,7 +251,9 @@ class TaskModel:
         own = by.held.get(self.id) if by is not None else None
         past = self.past(token)
         if own is not None and own.token == token and past is None:
-            self.record = copy(own)
+            assert by is not None
+            self.record = by.held[self.id] = own.renewed(now, now)
+            by.locked = by.kind == "server"
             return
         caller = self.sheet.value("assignee").removeprefix("@")
         seconds = LEASE_SECONDS["server"]

@@ -180,6 +180,15 @@ def test_a_ledger_folder_that_goes_away_in_a_call_is_made_anew(session: Session,
     assert Ledger(tasks_dir).claims() == []
 
 
+@pytest.mark.parametrize("step", ["mutex.wanted", "mutex.held", "claim.read", "claim.claim_file"])
+def test_a_task_that_is_renamed_while_somebody_claims_the_next_one_is_not_missed(
+    session: Session, tasks_dir: Path, at_step: AtStep, step: str
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    at_step(step, lambda: path.rename(tasks_dir / "renamed.md") and None)
+    assert claim(session).task.id == "t-1"
+
+
 @pytest.mark.parametrize("what", [".dibs", ".dibs/tmp", ".dibs/alive"])
 def test_a_ledger_that_goes_away_at_the_first_look_of_a_process_is_made_anew(
     session: Session, other: Session, tasks_dir: Path, at_step: AtStep, what: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import time
 from collections import Counter
@@ -16,9 +17,10 @@ from pydantic import Field
 from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, count_waiting, view
 from dibs.holding import held_and_turns, held_now, keep_turns
 from dibs.reconcile import reap_due, reconcile
+from dibs.resuming import resumable
 from dibs.session import Call, Session
 from dibs.store.claims import Claim, stamp
-from dibs.store.errors import ClaimError, FileConflict, InvalidArguments, MalformedTask, NotReady, TaskNotFound
+from dibs.store.errors import ClaimError, FileConflict, MalformedTask, NotReady
 from dibs.store.index import Row, StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.readiness import Obstacle, obstacles
@@ -81,6 +83,7 @@ class _Attempt:
     held: Held = NOTHING_HELD
     turns: Turns = field(default_factory=Turns)
     passed_over: set[str] = field(default_factory=set)
+    moved: bool = False
 
     @property
     def lease_seconds(self) -> float:
@@ -106,8 +109,8 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     session.store.refresh()
     taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
-        # the index may be older than this call: look once more before saying that there is nothing
-        session.store.refresh(after=started)
+        # the index may be older than this call, or than a rename: look once more before saying that there is nothing
+        session.store.refresh(after=time.monotonic() if attempt.moved else started)
         taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
         return _empty(attempt)
@@ -127,7 +130,7 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     session, request, store = attempt.session, attempt.request, attempt.session.store
     attempt.call.check()
     reap_due(store, hold, store.index.snapshot())
-    if request.resume and (found := _resumable(attempt, hold)) is not None:
+    if request.resume and (found := resumable(session, hold, attempt.caller, bool(request.caller), request.id)):
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, claim, stored, "Resumed", before)
@@ -156,7 +159,10 @@ def _candidates(attempt: _Attempt) -> Iterator[Task]:
     store = attempt.session.store
     snapshot, settings = store.index.snapshot(), store.settings
     wanted = (task for task in _wanted(attempt.request, snapshot) if task.status == "active")
-    for task in sorted(wanted, key=Task.sort_key):
+    ranked = [(task.sort_key(), task.path, task) for task in wanted]
+    heapq.heapify(ranked)  # mostly one of the first is taken: not worth sorting all
+    while ranked:
+        task = heapq.heappop(ranked)[2]
         if task.path in attempt.warnings:
             continue
         obstacle = next(obstacles(task, snapshot, settings, caller=attempt.caller, held=attempt.held), None)
@@ -189,6 +195,7 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
             return None
         stored = session.store.read(task.path)
         if stored is None or stored.task != task:
+            attempt.moved = True
             return None
         claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, claim, taken, "Claimed")
@@ -255,45 +262,6 @@ def _refusal(attempt: _Attempt, task_id: str, claim: Claim | None, in_the_way: l
     if claim is None and in_the_way[0].kind == "files":
         return FileConflict(message, task_id=task_id, owner=owner, held_by_task=in_the_way[0].task_ids[0])
     return NotReady(message, task_id=task_id, owner=owner)
-
-
-def _resumable(attempt: _Attempt, hold: Hold) -> tuple[StoredTask, Claim] | None:
-    """The claim to take up again: this caller's whose server is gone, or one of this process no call has named since.
-
-    Raises:
-        InvalidArguments: there are several; the message lists them.
-    """
-    session = attempt.session
-    mine = [
-        claim
-        for claim in hold.claims()
-        if claim.owner.caller.casefold() == attempt.caller.casefold()
-        and attempt.request.id.strip().casefold() in ("", claim.id.casefold())
-        and (session.is_unnamed(claim) if session.is_ours(claim) else _is_abandoned(attempt, hold, claim))
-    ]
-    found = [pair for claim in mine if (pair := _still_held(attempt, hold, claim)) is not None]
-    if len(found) > 1:
-        ids = ", ".join(sorted(claim.id for _, claim in found))
-        raise InvalidArguments(
-            f"{attempt.caller} has {len(found)} interrupted claims: {ids}. Call again with resume and the id of one"
-        )
-    return found[0] if found else None
-
-
-def _is_abandoned(attempt: _Attempt, hold: Hold, claim: Claim) -> bool:
-    """Its server is gone. A shell's claim never had one: only a caller who gives its name counts as its owner."""
-    if claim.owner.alive is None:
-        return bool(attempt.request.caller)
-    return not hold.is_alive(claim)
-
-
-def _still_held(attempt: _Attempt, hold: Hold, claim: Claim) -> tuple[StoredTask, Claim] | None:
-    try:
-        stored = attempt.session.store.find_claimed(claim)
-    except (TaskNotFound, MalformedTask):
-        return None
-    standing = reconcile(attempt.session.store, hold, stored, claim)
-    return (stored, standing) if standing is not None else None
 
 
 def _answered(

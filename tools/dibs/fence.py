@@ -142,8 +142,11 @@ def _own(session: Session, hold: Hold, stored: StoredTask) -> Claim | None:
     claim = next((claim for claim in session.held() if task.token and claim.token == task.token), None)
     if claim is None or task.status != "in_progress" or hold.endings(task.id).of(task.token) is not None:
         return None
+    session.keep_alive(hold)
     hold.set_aside_damaged()
+    claim = claim.renewed(session.store.now())
     hold.create(claim)
+    session.renewed(claim)
     return claim
 
 

@@ -8,6 +8,7 @@ needs none. Claim files are not fsynced: after a power cut a lost claim is only 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -150,7 +151,7 @@ class Ledger:
     def keep_orphan(self, task_id: str, at: datetime, report: str) -> Path:
         """Keep a report that could not go into its task file. Needs no mutex; makes the folder."""
         self._prepare()
-        path = self.folder / "orphans" / f"{slug(task_id)}-{at:%Y%m%dT%H%M%S%f}.md"
+        path = self.folder / "orphans" / f"{slug(task_id)}-{at:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}.md"
         publish(path, report.encode("utf-8", "replace"), self.folder / "tmp")
         return path
 
@@ -179,7 +180,12 @@ class Ledger:
             MutexGone: the folder was taken away meanwhile; start over.
         """
         reached("mutex.wanted")
-        self._prepare()
+        try:
+            self._prepare()
+        except FileNotFoundError:
+            if self.folder.parent.is_dir():
+                raise MutexGone from None  # taken away while it was being made
+            raise
         try:
             with hold_mutex(self.folder, wait_seconds) as held:
                 self._prepare()  # the folder may have gone between making it and locking in it
