@@ -62,6 +62,15 @@ class Wire:
             self._replies[arrived.get("id")] = arrived
         return self._replies.pop(number)
 
+    def first_reply(self, numbers: list[int]) -> tuple[int, Answer]:
+        """Wait for a reply to any of several requests; returns its id with it."""
+        while True:
+            for number in numbers:
+                if number in self._replies:
+                    return number, self._replies.pop(number)
+            arrived = self._arrived.get(timeout=PATIENCE_SECONDS)
+            self._replies[arrived.get("id")] = arrived
+
     def ask(self, method: str, **params: Any) -> Answer:
         return self.reply(self.request(method, params))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RENEW_SECONDS_WITHOUT_SETTINGS = 40.0
+LOOKS_TOGETHER = 8
 
 
 class Door:
@@ -39,6 +40,7 @@ class Door:
         self._session: Session | None = None
         self._opening = anyio.Lock()
         self._opened = anyio.Event()
+        self._waiting = 0
 
     def server(self) -> Server[None]:
         return Server(
@@ -136,12 +138,22 @@ class Door:
             pause = tool.pause(request, result, anyio.current_time() - started)
             if pause is None:
                 break
-            await anyio.sleep(pause)
+            together = pause * max(1, self._waiting / LOOKS_TOGETHER)
+            still_waits = tool.pause(request, result, anyio.current_time() - started + together) is not None
+            await self._rest(together if still_waits else pause)
         answer = result.model_dump(mode="json")
         answer["warnings"] += warnings
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=as_text(answer))], structured_content=answer
         )
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep until a waiting call looks again; many together look no more often than a few would, in turn."""
+        self._waiting += 1
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self._waiting -= 1
 
 
 def _renew_seconds(session: Session) -> float:
