@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dibs.session import Session
-from dibs.store import steps
+from dibs.store import places, steps
 from dibs.store.task_store import TaskStore
 from support import Clock
 
@@ -75,3 +75,13 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], None
         monkeypatch.setattr(steps, "hook", hook)
 
     return arm
+
+
+@pytest.fixture
+def far_away(tasks_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says that the tasks directory is on NFS."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        f"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / {tasks_dir.resolve()} rw - nfs4 s:/x rw\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(places, "MOUNTS", mounts)

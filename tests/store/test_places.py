@@ -9,7 +9,6 @@ import pytest
 
 from dibs.init_tasks_dir import init_tasks_dir
 from dibs.session import Session
-from dibs.store import places
 from dibs.store.errors import SettingsError
 from dibs.store.places import file_system_of, in_main_worktree, is_trusted, linked_worktrees, repository_of
 from dibs.store.settings import find_tasks_dir
@@ -52,16 +51,6 @@ def test_network_and_fuse_are_not_trusted(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["ext4", "btrfs", "xfs", "tmpfs", "overlay", "zfs", "apfs", "", "fusectl"])
 def test_local_file_systems_and_unknown_ones_are(kind: str) -> None:
     assert is_trusted(kind)
-
-
-@pytest.fixture
-def far_away(tasks_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel says that the tasks directory is on NFS."""
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        f"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / {tasks_dir.resolve()} rw - nfs4 s:/x rw\n", encoding="utf-8"
-    )
-    monkeypatch.setattr(places, "MOUNTS", mounts)
 
 
 @pytest.mark.usefixtures("far_away")

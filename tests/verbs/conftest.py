@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stage import Play, Stage, every_order, every_pair
@@ -24,13 +25,15 @@ def stage_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def in_every_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Play]], int]:
-    """Perform a play in every order its actors can take turns in; returns how many there were."""
+Perform = Callable[[Callable[[], Play]], int]
+
+
+def performing(monkeypatch: pytest.MonkeyPatch, ways: Callable[[], Iterator[Any]]) -> Perform:
+    """Performs a play once in each of these ways; returns how many there were."""
 
     def perform(make: Callable[[], Play]) -> int:
         performances = 0
-        for choose in every_order():
+        for choose in ways():
             stage = Stage(make())
             monkeypatch.setattr(steps, "hook", stage.hook)
             stage.perform(choose)
@@ -42,18 +45,13 @@ def in_every_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Pl
 
 
 @pytest.fixture
-def in_every_pair_of_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Play]], int]:
+def in_every_order(monkeypatch: pytest.MonkeyPatch) -> Perform:
+    """Perform a play in every order its actors can take turns in."""
+    return performing(monkeypatch, every_order)
+
+
+@pytest.fixture
+def in_every_pair_of_steps(monkeypatch: pytest.MonkeyPatch) -> Perform:
     """Perform a play of ``one``, ``two`` and a ``hand``: the hand acts at every step of one, and then two goes on to
-    every step of its own before one takes over again. Returns how many performances there were."""
-
-    def perform(make: Callable[[], Play]) -> int:
-        performances = 0
-        for choose in every_pair():
-            stage = Stage(make())
-            monkeypatch.setattr(steps, "hook", stage.hook)
-            stage.perform(choose)
-            monkeypatch.setattr(steps, "hook", None)
-            performances += 1
-        return performances
-
-    return perform
+    every step of its own before one takes over again."""
+    return performing(monkeypatch, every_pair)

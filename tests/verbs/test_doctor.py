@@ -17,7 +17,6 @@ from dibs import examine_tasks_dir
 from dibs.doctor.circles import circles
 from dibs.doctor.findings import Finding
 from dibs.session import Session
-from dibs.store import places
 from dibs.store.claims import slug
 from dibs.store.mutex import hold_mutex
 from dibs.store.task_store import TaskStore
@@ -658,16 +657,6 @@ def test_a_ledger_that_is_a_link_or_a_file(session: Session, tasks_dir: Path, tm
     (tasks_dir / ".dibs").write_text("x", encoding="utf-8")
     assert the_one(session, "directory").text == "it is not a folder"
     assert list((tmp_path / "elsewhere").iterdir()) == []
-
-
-@pytest.fixture
-def far_away(tasks_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel says that the tasks directory is on NFS."""
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        f"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / {tasks_dir.resolve()} rw - nfs4 s:/x rw\n", encoding="utf-8"
-    )
-    monkeypatch.setattr(places, "MOUNTS", mounts)
 
 
 @pytest.mark.usefixtures("far_away")
