@@ -15,6 +15,11 @@ from support import Clock
 GEMINI = "gemini-cli-mcp-client"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def tasks_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "tasks"

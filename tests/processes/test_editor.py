@@ -10,7 +10,7 @@ import pytest
 from children import PATIENCE_SECONDS, child, expect
 from support import write_task
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 SAVES = 400
 KINDS = ("by_rename", "in_place")

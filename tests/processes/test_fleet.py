@@ -14,7 +14,7 @@ from fleet import Agent, make_fleet, run
 
 from support import header, write_task
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(300)]
 
 LEASES = {"claims": {"lease_seconds": 3, "renew_seconds": 0.5, "max_idle_seconds": 20}}
 

@@ -9,10 +9,11 @@ from claim_machine import ClaimMachine
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-HISTORIES = int(os.environ.get("HISTORIES", "500"))
+HISTORIES = 500
 STEPS = 20
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(4))
 def test_no_history_breaks_a_promise(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
