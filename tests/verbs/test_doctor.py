@@ -833,3 +833,25 @@ def test_findings_are_plain_values(session: Session, tasks_dir: Path) -> None:
             "text": "unknown status 'nearly'", "mend": answer["findings"][0]["mend"], "fixed": False,
         }
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["claims", "ended", "mutex", "mutex.queue"])
+@pytest.mark.parametrize("what", ["link", "other kind"])
+def test_something_else_in_the_place_of_the_ledgers_own_is_an_error(
+    session: Session, tasks_dir: Path, tmp_path: Path, name: str, what: str
+) -> None:
+    write_task(tasks_dir, "t-1")
+    token = claim(session).claim_token
+    call(session, "release_task", id="t-1", claim_token=token)
+    path = tasks_dir / ".dibs" / name
+    is_folder = path.is_dir()
+    path.rename(tmp_path / name)
+    if what == "link":
+        path.symlink_to(tmp_path / name)
+    elif is_folder:
+        path.write_text("x", encoding="utf-8")
+    else:
+        path.mkdir()
+    found = the_one(session, "directory")
+    assert (found.severity, found.path) == ("error", f".dibs/{name}")
+    assert call(session, "examine_tasks_dir", fix=True).status == "to_mend"

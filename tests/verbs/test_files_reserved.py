@@ -147,6 +147,19 @@ def test_it_holds_its_place_for_ten_minutes_at_most(
     assert claim(other).task.id == "t-3"
 
 
+def test_nobody_is_kept_waiting_for_one_who_waits_for_a_person(
+    tasks_dir: Path, clock: Clock, session: Session, other: Session
+) -> None:
+    write_task(tasks_dir, "h-1", "in_progress", files=["docs"])
+    write_task(tasks_dir, "a-1", files=["docs", "src"])
+    for n in range(1, 4):
+        write_task(tasks_dir, f"t-{n}", files=["src/x.py"])
+    for n in range(1, 4):
+        token = claim(session, f"t-{n}" if n == 1 else "").claim_token
+        clock.advance(TEN_MINUTES)
+        call(session, "complete_task", id=f"t-{n}", claim_token=token, files_changed=["src/x.py"])
+
+
 def test_a_place_is_given_up_at_once_when_its_task_is_no_longer_to_be_done(
     tasks_dir: Path, clock: Clock, session: Session, other: Session
 ) -> None:

@@ -129,6 +129,19 @@ def test_a_copy_named_by_its_file_is_nobodys_to_hand_out_while_the_first_is_held
     assert held_ids(other) == ["old"]
 
 
+def test_a_new_file_under_the_old_name_of_a_claimed_task_does_not_take_its_report(
+    session: Session, tasks_dir: Path
+) -> None:
+    path = stem_task(tasks_dir)
+    token = claim(session, "old").claim_token
+    renamed = age(path.rename(tasks_dir / "renamed.md"))
+    new = stem_task(tasks_dir)
+    before = new.read_bytes()
+    call(session, "complete_task", id="old", claim_token=token, summary="the report")
+    assert "the report" in renamed.read_text(encoding="utf-8")
+    assert new.read_bytes() == before
+
+
 # deleted
 
 

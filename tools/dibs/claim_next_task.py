@@ -82,7 +82,7 @@ class _Attempt:
     disturbed: Counter[str] = field(default_factory=Counter)
     held: Held = NOTHING_HELD
     turns: Turns = field(default_factory=Turns)
-    passed_over: set[str] = field(default_factory=set)
+    passed_over: list[Task] = field(default_factory=list)
     moved: bool = False
 
     @property
@@ -95,6 +95,7 @@ class _Taken:
     """A claim with its answer; ``before`` is the claim it takes up, if it does."""
 
     claim: Claim
+    task: Task
     result: ClaimResult
     before: Claim | None = None
 
@@ -135,17 +136,17 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, claim, stored, "Resumed", before)
     attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
-    attempt.passed_over.clear()
     if request.id:
         return _claim_this(attempt, hold)
     taken = _claim_best(attempt, hold)
-    key = taken.claim.id.casefold() if taken is not None else ""
-    keep_turns(store, hold, attempt.turns, attempt.passed_over, key)
+    if taken is not None:
+        keep_turns(store, hold, attempt.turns, attempt.passed_over, taken.task)
     return taken
 
 
 def _claim_best(attempt: _Attempt, hold: Hold) -> _Taken | None:
     for _ in range(CANDIDATES_A_HOLD):
+        attempt.passed_over.clear()
         task = next(_candidates(attempt), None)
         if task is None:
             return None
@@ -169,7 +170,7 @@ def _candidates(attempt: _Attempt) -> Iterator[Task]:
         if obstacle is None:
             yield task
         elif obstacle.kind == "files":
-            attempt.passed_over.add(task.key)
+            attempt.passed_over.append(task)
 
 
 def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
@@ -240,10 +241,6 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     snapshot = store.refresh()
     attempt.held, attempt.turns = held_and_turns(store, snapshot)
     in_the_way = list(obstacles(stored.task, snapshot, store.settings, caller=attempt.caller, held=attempt.held))
-    only_files = [obstacle.kind for obstacle in in_the_way] == ["files"]
-    keep_turns(
-        store, hold, attempt.turns, [stored.task.key] if only_files else [], "" if in_the_way else stored.task.key
-    )
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, taken, stored, "Claimed")
@@ -269,7 +266,7 @@ def _answered(
 ) -> _Taken:
     """The claim with its answer. One that cannot be answered for is taken back: nobody would know that it is theirs."""
     try:
-        return _Taken(claim, _claimed(attempt, hold, claim, stored, verb), before)
+        return _Taken(claim, stored.task, _claimed(attempt, hold, claim, stored, verb), before)
     except OSError:
         give_up(attempt.session, hold, claim, before)
         raise

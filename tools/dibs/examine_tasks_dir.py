@@ -129,7 +129,7 @@ def _look(store: TaskStore) -> _Look:
         return _Look((*symptoms, _unreadable(store.failure(exc))))
     symptoms += [*closed_folders(store, snapshot), *future_dates(store, snapshot, store.now())]
     tasks = len(snapshot.tasks) + len(snapshot.invalid)
-    seen = Seen(store.now(), store.host, settings, snapshot, root=str(store.repository), fold=store.ledger.folds_case())
+    seen = Seen(store.now(), store.host, settings, snapshot, roots=store.roots, fold=store.ledger.folds_case())
     symptoms += [symptom for examine in task_symptoms.EXAMINATIONS for symptom in examine(seen)]
     try:
         seen = _with_claims(store, seen)
@@ -267,7 +267,7 @@ def _not_mended(look: _Look, error: DibsError) -> Symptom:
         why, advice = "nothing is changed here before what is said of the directory and its settings is mended", ""
     return Symptom(
         "not_mended",
-        "error" if look.can_be_mended else "note",
+        "note" if isinstance(error, SettingsError) and not look.can_be_mended else "error",
         f"nothing was mended: {why}",
         mend=advice or "mend that first, then `dibs doctor --fix` again",
     )

@@ -56,7 +56,7 @@ def init_tasks_dir(named: Path | None, project: Path, *, adopt: bool = False) ->
     Raises:
         SettingsError: there is something else already, or nothing to adopt.
     """
-    tasks_dir = in_main_worktree(_chosen(named, project, adopt))
+    tasks_dir = in_main_worktree(_chosen(named, project, adopt), named=named is not None)
     made = not tasks_dir.exists()
     if adopt and made:
         raise SettingsError(f"{tasks_dir} does not exist, so there is nothing to adopt", path=str(tasks_dir))

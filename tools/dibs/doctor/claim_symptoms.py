@@ -222,9 +222,13 @@ def future_leases(seen: Seen) -> Iterator[Symptom]:
 
 def files_kept_by_hand(seen: Seen) -> Iterator[Symptom]:
     """Work by hand whose files others wait for."""
-    by_hand = {task.key: task for task in seen.unrecorded() if judge(task, None, seen.host) is Standing.PERSON}
+    by_hand = {
+        task.key: task
+        for task in seen.unrecorded()
+        if judge(task, None, seen.host) is Standing.PERSON and task.type not in seen.settings.container_types
+    }
     kept = tuple(Reservation(t.id, ", ".join(t.assignees), t.files) for t in by_hand.values() if t.files)
-    held = Held(frozenset(by_hand), kept, root=seen.root, fold=seen.fold)
+    held = Held(frozenset(by_hand), kept, roots=seen.roots, fold=seen.fold)
     for task in seen.tasks if kept else ():
         if task.status == "active" and (found := held.in_the_way(task)) is not None:
             first = found[0].task_id

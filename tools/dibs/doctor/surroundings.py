@@ -24,6 +24,7 @@ from dibs.store.snapshot import Snapshot
 from dibs.store.task_store import TaskStore
 
 TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{12}")
+LOCK_FILES = ("mutex", "mutex.queue")
 FUTURE = timedelta(minutes=1)
 
 
@@ -68,6 +69,15 @@ def _ledger_folder(ledger: Path) -> Iterator[Symptom]:
         )
     elif ledger.exists() and not ledger.is_dir():
         yield Symptom("directory", "error", "it is not a folder", mend="move it away", path=LEDGER_FOLDER)
+    elif wrong := [path for path in _of_ours(ledger) if _is_wrong(path)]:
+        for path in wrong:
+            yield Symptom(
+                "directory",
+                "error",
+                f"it is {'a symbolic link' if path.is_symlink() else 'not what it should be'}: nothing can be claimed",
+                mend="remove it, when nobody works here; the next claim makes it anew",
+                path=f"{LEDGER_FOLDER}/{path.name}",
+            )
     elif closed := [path.name for path in _closed(ledger)]:
         yield Symptom(
             "permissions",
@@ -78,6 +88,19 @@ def _ledger_folder(ledger: Path) -> Iterator[Symptom]:
         )
 
 
+def _of_ours(ledger: Path) -> list[Path]:
+    return [ledger / name for name in (*SUBFOLDERS, *LOCK_FILES)] if ledger.is_dir() else []
+
+
+def _is_wrong(path: Path) -> bool:
+    """Whether something else stands in the place of one of the ledger's folders or lock files."""
+    with suppress(OSError):  # what this user may not look at is told as that
+        return path.is_symlink() or (
+            path.exists() and not (path.is_file() if path.name in LOCK_FILES else path.is_dir())
+        )
+    return False
+
+
 def _closed(ledger: Path) -> list[Path]:
     """The ledger, or what in it, this user may not use."""
     if not ledger.is_dir():
@@ -85,7 +108,7 @@ def _closed(ledger: Path) -> list[Path]:
     if not os.access(ledger, os.R_OK | os.W_OK | os.X_OK):
         return [ledger]
     folders = (ledger / name for name in SUBFOLDERS)
-    files = (ledger / name for name in ("mutex", "mutex.queue"))
+    files = (ledger / name for name in LOCK_FILES)
     return [
         *(path for path in folders if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK)),
         *(path for path in files if path.exists() and not os.access(path, os.R_OK | os.W_OK)),

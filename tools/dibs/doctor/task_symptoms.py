@@ -41,7 +41,7 @@ class Seen:
     damaged: tuple[str, ...] = ()
     ended: Mapping[str, str] = field(default_factory=dict)
     callers: tuple[str, ...] = ()
-    root: str = ""
+    roots: tuple[str, ...] = ()
     fold: bool = False
 
     @cached_property
@@ -202,7 +202,7 @@ def greedy_files(seen: Seen) -> Iterator[Symptom]:
     for task in seen.tasks:
         if task.status not in ("active", "in_progress"):
             continue
-        pattern = next((f for f in task.files if overlap(f, ANY_PATH, root=seen.root, fold=seen.fold)), None)
+        pattern = next((f for f in task.files if overlap(f, ANY_PATH, roots=seen.roots, fold=seen.fold)), None)
         if pattern is not None:
             yield Symptom(
                 "files",

@@ -199,6 +199,9 @@ def find_tasks_dir(
     env = os.environ if environment is None else environment
     path = named_tasks_dir(explicit, env)
     if path is not None:
+        main = in_main_worktree(path, named=True)
+        if main != path:
+            return _shared(path, main)
         if not path.is_dir():
             what = "is a file, not a directory" if path.exists() else "does not exist"
             by = "" if explicit else f" (from {TASKS_DIR_VARIABLE})"
@@ -206,12 +209,15 @@ def find_tasks_dir(
                 f"the tasks directory {path}{by} {what}; make one with `dibs init --tasks-dir …`, or name another",
                 path=str(path),
             )
-        return _shared(path)
+        return path
     start = Path(env.get(PROJECT_DIR_VARIABLE) or cwd or Path.cwd()).absolute()
     for folder in (start, *start.parents):
-        main = in_main_worktree(folder)
-        if found := usual_tasks_dirs(main) or usual_tasks_dirs(folder):
-            return _shared(found[0])
+        found = usual_tasks_dirs(folder)
+        main = in_main_worktree(found[0] if found else folder, named=not found)
+        if found:
+            return _shared(found[0], main)
+        if main != folder and (found := usual_tasks_dirs(main)):
+            return found[0]
     raise SettingsError(
         f"no tasks directory found from {start} upwards; make one with `dibs init` in your project, "
         f"or name one with --tasks-dir or {TASKS_DIR_VARIABLE}",
@@ -219,9 +225,8 @@ def find_tasks_dir(
     )
 
 
-def _shared(tasks_dir: Path) -> Path:
-    """The directory itself; in a linked git worktree the main worktree's in its place."""
-    main = in_main_worktree(tasks_dir)
+def _shared(tasks_dir: Path, main: Path) -> Path:
+    """The directory that all worktrees share: the main worktree's."""
     if main == tasks_dir or main.is_dir():
         return main
     raise SettingsError(

@@ -20,7 +20,7 @@ from dibs.store.errors import DibsError, SettingsError, StoreBusy, StoreFailure,
 from dibs.store.index import Index, Row, StoredTask, nested, read_row, read_stored
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
-from dibs.store.places import file_system_of, is_trusted, repository_of
+from dibs.store.places import file_system_of, is_trusted, repository_of, roots_of
 from dibs.store.publish import Signature, publish_new, replace_unchanged, write_temporary
 from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
@@ -66,6 +66,7 @@ class TaskStore:
         self.ledger = Ledger(tasks_dir)
         self.index = Index(tasks_dir)
         self.repository = repository_of(tasks_dir.resolve())
+        self.roots = roots_of(tasks_dir)
         self._own_writes: OrderedDict[str, Signature] = OrderedDict()
         self._trusted = False
         self._settings = Settings()
@@ -145,13 +146,13 @@ class TaskStore:
         Raises:
             TaskNotFound, MalformedTask
         """
-        stored = self.read(claim.path)
-        if stored is not None and (stored.task.token == claim.token or stored.task.key == claim.id.casefold()):
-            return stored
+        there = self.read(claim.path)
+        if there is not None and there.task.token == claim.token:
+            return there
         for task in self.refresh(after=time.monotonic()).tasks.values():
             if task.token == claim.token and (stored := self.read(task.path)) is not None:
                 return stored
-        return self.find(claim.id)
+        return there if there is not None and there.task.key == claim.id.casefold() else self.find(claim.id)
 
     def read(self, path: str) -> StoredTask | None:
         """Read one file, and enter it in the index; None: it is gone, or a note.

@@ -143,11 +143,10 @@ def test_submodules_bare_repositories_and_odd_git_files_are_left_alone(main: Pat
     git(main, "-c", "protocol.file.allow=always", "submodule", "add", str(main), "sub")
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "--bare", str(main), str(bare))
-    git(bare, "worktree", "add", "../of-bare", "main")
     odd = tmp_path / "odd"
     odd.mkdir()
     (odd / ".git").write_bytes(b"gitdir: \xff\x00nowhere")
-    for folder in (main / "sub" / "tasks", tmp_path / "of-bare" / "tasks", odd / "tasks", main / "tasks"):
+    for folder in (main / "sub" / "tasks", bare / "tasks", odd / "tasks", main / "tasks"):
         assert in_main_worktree(folder) == folder
 
 
@@ -169,6 +168,58 @@ def test_the_linked_worktrees_of_a_repository_are_found(main: Path, tmp_path: Pa
     (main / ".git" / "worktrees" / "odd" / "gitdir").write_bytes(b"\xff")
     assert linked_worktrees(main) == [tmp_path / "linked"]
     assert linked_worktrees(tmp_path / "linked") == linked_worktrees(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["bare.git", "project/.git"])
+def test_without_a_main_worktree_one_directory_has_to_be_named(main: Path, tmp_path: Path, name: str) -> None:
+    bare = tmp_path / name
+    git(tmp_path, "clone", "--bare", str(main), str(bare))
+    git(bare, "worktree", "add", str(tmp_path / "one"), "main")
+    one = tmp_path / "one"
+    with pytest.raises(SettingsError, match=r"without a main worktree.*DIBS_TASKS_DIR"):
+        find_tasks_dir(None, environment={}, cwd=one)
+    assert find_tasks_dir(str(one / "tasks"), environment={}) == one / "tasks"
+    assert find_tasks_dir(None, environment={"DIBS_TASKS_DIR": str(one / "tasks")}) == one / "tasks"
+
+
+def test_a_git_folder_that_lies_apart_does_not_say_where_the_main_worktree_is(main: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    git(tmp_path, "clone", "--separate-git-dir", str(tmp_path / "sep.git"), str(main), str(apart))
+    git(apart, "worktree", "add", "-b", "x", "../beside")
+    assert find_tasks_dir(None, environment={}, cwd=apart) == apart / "tasks"
+    with pytest.raises(SettingsError, match="without a main worktree"):
+        find_tasks_dir(None, environment={}, cwd=tmp_path / "beside")
+
+
+def test_the_worktrees_of_a_submodule_share_the_submodules_directory(main: Path, tmp_path: Path) -> None:
+    git(main, "-c", "protocol.file.allow=always", "submodule", "add", str(main), "sub")
+    git(main / "sub", "worktree", "add", "-b", "x", str(tmp_path / "of-sub"))
+    assert find_tasks_dir(None, environment={}, cwd=tmp_path / "of-sub") == main / "sub" / "tasks"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_worktree_whose_repository_moved_away_is_no_queue_of_its_own(main: Path, tmp_path: Path, named: bool) -> None:
+    main.rename(tmp_path / "moved")
+    linked = tmp_path / "linked"
+    with pytest.raises(SettingsError, match="git worktree repair"):
+        find_tasks_dir(str(linked / "tasks") if named else None, environment={}, cwd=linked)
+
+
+def test_a_named_directory_that_git_ignores_is_the_main_worktrees_too(main: Path) -> None:
+    linked = main.parent / "linked"
+    git(linked, "rm", "-r", "tasks")
+    assert find_tasks_dir(str(linked / "tasks"), environment={}) == main / "tasks"
+
+
+def test_full_paths_in_files_count_however_the_repository_is_reached(main: Path, tmp_path: Path) -> None:
+    link = tmp_path / "by-link"
+    link.symlink_to(main)
+    for n, top in enumerate((link, main, main.parent / "linked")):
+        write_task(main / "tasks", f"u-{n}", files=[f"{top}/src/a.py"])
+    session = Session(TaskStore(link / "tasks"), client="x")
+    claim(session, "t-1")
+    for n in range(3):
+        assert "reserved for t-1" in call(session, "explain_task", id=f"u-{n}").message
 
 
 def test_a_link_to_a_directory_counts_as_what_it_points_to(main: Path, tmp_path: Path) -> None:
