@@ -30,7 +30,7 @@ def test_a_claim_whose_server_is_gone_is_taken_up_under_a_new_token(
     assert header(path)["claim"] == result.claim_token
     assert the_claim(heir, "t-1").owner.alive == heir.alive_name
     age(path)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(ClaimLost, match=r"taken up again \(resume\) under a new token"):
         call(session, "complete_task", id="t-1", claim_token=old)
     call(heir, "complete_task", id="t-1", claim_token=result.claim_token)
 

@@ -214,7 +214,12 @@ def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str,
 def _held_by_another(hold: Hold, claim: Claim, token: str, past: Ending | None) -> ClaimLost:
     since = f"{claim.id} is now held by {claim.owner.caller or 'somebody else'} since {stamp(claim.claimed_at)}"
     of = next((other.id for other in hold.claims() if other.token == token), None)
-    if past is not None:
+    if token in claim.earlier:
+        told = (
+            "the claim was taken up again (resume) under a new token since. If that was you, pass the new one; if not, "
+            "stop work on it at once and change nothing more for it"
+        )
+    elif past is not None:
         told = "your claim on it is over. Stop work on it at once and change nothing more for it"
     elif of is not None:
         told = f"this claim_token is that of {of}, not of {claim.id}. Pass the token you got with this task"

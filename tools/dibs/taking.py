@@ -17,6 +17,8 @@ from dibs.store.mutex import StartOver
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile, edit_header
 
+EARLIER_KEPT = 8
+
 
 def take(
     session: Session, hold: Hold, stored: StoredTask, caller: str, call: Call, lease_seconds: float
@@ -145,6 +147,7 @@ def take_up(
     store.require_settled(stored)
     session.keep_alive(hold)
     update = {"token": new_token(store.host), "owner": session.owner(caller), "path": stored.task.path}
+    update["earlier"] = (*before.earlier, before.token)[-EARLIER_KEPT:]
     claim = before.model_copy(update=update).renewed(now, lease_seconds=lease_seconds)
     file = reports.take(stored.file, caller, claim.token)
     reached("resume.read")

@@ -55,7 +55,7 @@ class Claim(Record):
     """The content of a claim file.
 
     ``former`` has the raw header text of each key the claim changed, as the user wrote it (None: there was none), and
-    is None itself where it is not known any more.
+    is None itself where it is not known any more. ``earlier`` are the tokens it had before it was taken up again.
     """
 
     version: Literal[1] = CLAIM_VERSION
@@ -69,6 +69,7 @@ class Claim(Record):
     last_call_at: Moment
     files: tuple[str, ...] = ()
     batch: str | None = None
+    earlier: tuple[str, ...] = ()
     former: dict[str, str | None] | None = None
 
     def renewed(
