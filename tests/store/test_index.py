@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dibs.store import index as index_module
 from dibs.store.index import Index, Row, read_row
 from dibs.store.settings import Settings
 from dibs.store.snapshot import Snapshot
@@ -210,3 +212,20 @@ def test_looking_again_at_one_file_tells_whether_it_is_another_now(index: Index,
 def test_a_missing_directory_is_an_error_not_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         scan(Index(tmp_path / "nowhere"))
+
+
+def test_reading_many_files_once_does_not_make_a_scan_count_as_fresh_for_long(
+    tasks_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, seconds_each = 20, 0.01
+    for number in range(files):
+        write_task(tasks_dir, f"t-{number}")
+
+    def slowly(*arguments: Any) -> Row:
+        time.sleep(seconds_each)  # a disk that is slow to read; nothing waits for it
+        return read_row(*arguments)
+
+    monkeypatch.setattr(index_module, "read_row", slowly)
+    index, started = Index(tasks_dir), time.monotonic()
+    index.refresh(Settings())
+    assert index.scan_seconds <= time.monotonic() - started - files * seconds_each

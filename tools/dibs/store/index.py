@@ -111,7 +111,7 @@ class Index:
             return known is None or known.content != row.content
 
     def _scan(self) -> None:
-        started = time.monotonic()
+        started, reading = time.monotonic(), 0.0
         rows: dict[str, Row] = {}
         changed = False
         for path, found in _files(self._tasks_dir):
@@ -122,13 +122,16 @@ class Index:
                 continue
             row = known = self._rows.get(path)
             if row is None or row.racy or row.signature != Signature.of(found):
+                began = time.monotonic()
                 row = read_row(self._tasks_dir, path, found, self._settings)
+                reading += time.monotonic() - began
                 changed = changed or known is None or known.content != row.content
             rows[path] = row
         if changed or rows.keys() != self._rows.keys():
             self._snapshot = None
         self._rows = rows
-        self._scanned_at, self.scan_seconds = started, time.monotonic() - started
+        # without what was read: that is not read again, and a first scan must not count as fresh for seconds
+        self._scanned_at, self.scan_seconds = started, time.monotonic() - started - reading
 
 
 def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result | MalformedTask]]:
