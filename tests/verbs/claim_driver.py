@@ -172,7 +172,9 @@ class Driver:
         before = None if task.sheet.changed else task.content
         former = {key: task.sheet.raws[key] for key in ("status", "assignee", "claim")}
         until = self.clock.at + timedelta(seconds=seconds)
-        return Record(token, process, caller, until, seconds, self.clock.at, former, before, task.path.read_bytes())
+        made = Record(token, process, caller, until, seconds, self.clock.at, former, before, task.path.read_bytes())
+        made.loose = frozenset(task.sheet.made)
+        return made
 
     def _claimed(self, process: Process, task: TaskModel, caller: str, token: str, resumed: bool) -> None:
         assert token not in task.tokens
@@ -180,7 +182,7 @@ class Driver:
         if resumed:
             old = task.record
             assert old is not None
-            record.former = old.former
+            record.former, record.loose = old.former, old.loose
             record.before = old.before if old.after == task.content else None
             self.beliefs.pop(old.token, None)
             process.let_go(task.id, old.token)
@@ -332,8 +334,8 @@ class Driver:
         for key, value in (("status", "active"), ("claim", None), ("attempts", None)):
             task.sheet.set(key, value)
         if last is not None and known and last.record.former is not None:
-            for key, raw in last.record.former.items():
-                task.sheet.put_back(key, raw)
+            for key in last.record.former:
+                task.sheet.put_back(key, last.record)
         if last is not None:
             task.end("reopened", record=last.record)
 

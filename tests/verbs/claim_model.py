@@ -77,6 +77,7 @@ class Sheet:
         self.before = Text(content)
         self.raws = {key: self.before.raws.get(key) for key in OURS}
         self.exact: set[str] = set()
+        self.made: set[str] = set()
         self.changed = False
         self.sections: list[str] = []
         self.texts: list[str] = []
@@ -84,11 +85,15 @@ class Sheet:
     def set(self, key: str, value: str | None) -> None:
         self.raws[key] = None if value is None else f" {value}"
         self.exact.discard(key)
+        self.made.add(key)
         self.changed = True
 
-    def put_back(self, key: str, raw: str | None) -> None:
-        self.raws[key] = raw
+    def put_back(self, key: str, record: Record | None) -> None:
+        """As the user wrote it; what Dibs itself had written just before the claim keeps the user's quotes only."""
+        self.raws[key] = ((record and record.former) or {}).get(key)
         self.exact.add(key)
+        if record is not None and key in record.loose:
+            self.exact.discard(key)
         self.changed = True
 
     def append(self, heading: str, text: str = "") -> None:
@@ -138,6 +143,7 @@ class Record:
     former: dict[str, str | None] | None = None
     before: bytes | None = None
     after: bytes | None = None
+    loose: frozenset[str] = frozenset()
 
     def renewed(self, now: datetime, last_call: datetime) -> Record:
         made = copy(self)
@@ -258,14 +264,15 @@ class TaskModel:
         caller = self.sheet.value("assignee").removeprefix("@")
         seconds = LEASE_SECONDS["server"]
         former = past.record.former if past is not None else None
-        self.record = Record(token, None, caller, now + timedelta(seconds=seconds), seconds, now, former)
+        loose = past.record.loose if past is not None else frozenset()
+        self.record = Record(token, None, caller, now + timedelta(seconds=seconds), seconds, now, former, loose=loose)
 
     def put_back(self, record: Record | None) -> None:
         """As before the claim, as far as that is known."""
         self.put_assignee_back(record)
         self.put_claim_back(record)
         if record is not None and record.former is not None:
-            self.sheet.put_back("status", record.former["status"])
+            self.sheet.put_back("status", record)
         else:
             self.sheet.set("status", "active")
 
@@ -274,10 +281,10 @@ class TaskModel:
         if record is None or not is_scalar(self.sheet.raws["assignee"]):
             return
         if self.sheet.value("assignee") == record.caller:
-            self.sheet.put_back("assignee", (record.former or {}).get("assignee"))
+            self.sheet.put_back("assignee", record)
 
     def put_claim_back(self, record: Record | None) -> None:
-        self.sheet.put_back("claim", ((record and record.former) or {}).get("claim"))
+        self.sheet.put_back("claim", record)
 
     def reap_if_due(self, now: datetime) -> None:
         record = self.record

@@ -463,7 +463,7 @@ def test_a_claim_on_what_a_person_ended_is_ended(session: Session, other: Sessio
     assert (found.severity, found.text) == ("warning", "t-1 is done, but the claim of gemini on it still stands")
     assert held_ids(other) == ["t-1"]
     fixed = the_one(other, "ended", fix=True)
-    assert (fixed.fixed, fixed.mend) == (True, "the claim on t-1 was ended")
+    assert (fixed.fixed, fixed.mend) == (True, "the claim on t-1 was ended, its `claim` line taken out of the file")
     assert held_ids(other) == []
     assert "claim" not in header(path)
 

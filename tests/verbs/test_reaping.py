@@ -53,7 +53,7 @@ def test_a_claim_is_taken_back_when_its_lease_has_passed_and_its_server_is_gone(
     clock.advance(120)
     look(other)
     assert path.read_text(encoding="utf-8") == (
-        "---\nid: t-1\nstatus: To Do\nassignee:\n  - '@codex'\n  - bot\nattempts: \"1\"\n---\nbody\n\n## Attempt 1\n\n"
+        "---\nid: t-1\nstatus: To Do\nassignee:\n  - '@codex'\n  - bot\nattempts: 1\n---\nbody\n\n## Attempt 1\n\n"
         "codex claimed this task at 2026-01-22T12:00:00Z and was not heard of again; the lease passed at "
         "2026-01-22T12:02:00Z. Put back at 2026-01-22T12:02:00Z. Work of that attempt may be in the repository: "
         "look before you begin.\n"

@@ -55,7 +55,7 @@ def _edit(session: Session, request: CompleteRequest, admitted: Admitted) -> Tas
     _require_ticked(session, request, stored)
     now = session.store.now()
     who = claim.owner.caller if claim else session.caller("")
-    since = f", claimed {stamp(claim.claimed_at)}" if claim else ""
+    since = f", claimed {stamp(claim.claimed_at)}" if claim and not claim.planted else ""
     head = f"**By:** {who}, {stamp(now)}{since}"
     one_line = " ".join(request.outcome.split())
     return reports.completed(

@@ -210,7 +210,7 @@ def _callers(store: TaskStore, seen: Seen) -> tuple[str, ...]:
         missing.discard(name.casefold())
         if not missing:
             break
-    return tuple(name for name in met.values() if name)
+    return tuple(sorted(name for name in met.values() if name))
 
 
 def _past_callers(store: TaskStore, claims: tuple[Claim, ...]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def explain_task(session: Session, request: ExplainRequest, call: Call) -> Expla
     elif judge(task, None, store.host) is Standing.PERSON:
         texts = ["it is in progress by hand: a person's work"]
     elif judge(task, None, store.host) is Standing.ELSEWHERE:
-        texts = ["it is in progress on another machine; `dibs release --steal` takes it back"]
+        texts = [f"it is in progress on another machine; `dibs release {task.id} --steal` takes it back"]
     if cycle:
         texts.append(f"its dependencies run in a circle: {' → '.join(cycle)}; take one out")
     return ExplainResult(

@@ -70,6 +70,7 @@ def _plant(store: TaskStore, hold: Hold, task: Task) -> Claim:
         last_call_at=now,
         files=task.files,
         former=past.claim.former if past is not None else None,
+        planted=True,
     ).renewed(now)
     hold.set_aside_damaged()  # a record that was damaged is lost too, and stands in the new one's place
     hold.create(claim)

@@ -78,12 +78,13 @@ def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFi
 def reaped(file: TaskFile, claim: Claim, at: datetime, attempt: int, max_attempts: int) -> TaskFile:
     """Put back with one attempt more; blocked when that was the last one allowed."""
     poison = attempt >= max_attempts
-    changes = {**former_changes(file, claim, *CLAIM_KEYS), "attempts": str(attempt)}
+    changes = {**former_changes(file, claim, *CLAIM_KEYS), "attempts": Raw(f" {attempt}")}
     if poison:
         changes["status"] = "blocked"
     owner = claim.owner.caller or "its holder"
+    claimed_at = "" if claim.planted else f" at {stamp(claim.claimed_at)}"
     text = (
-        f"{owner} claimed this task at {stamp(claim.claimed_at)} and was not heard of again; "
+        f"{owner} claimed this task{claimed_at} and was not heard of again; "
         f"the lease passed at {stamp(claim.lease_until)}. Put back at {stamp(at)}. "
         "Work of that attempt may be in the repository: look before you begin."
     )

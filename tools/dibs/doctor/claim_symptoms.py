@@ -65,7 +65,7 @@ def claims_in_disorder(seen: Seen) -> Iterator[Symptom]:
                 mend="`dibs doctor --fix` ends the claim, and so does whoever claims next",
                 many="tasks are held by claims that have ended by what the task files say",
                 task_ids=ids,
-                done="the claim on {ids} was ended",
+                done="the claim on {ids} was ended, its `claim` line taken out of the file",
             )
         elif task is None and claim.id.casefold() not in seen.snapshot.invalid_keys:
             yield _gone(seen, claim, owner)

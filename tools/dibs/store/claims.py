@@ -55,7 +55,8 @@ class Claim(Record):
     """The content of a claim file.
 
     ``former`` has the raw header text of each key the claim changed, as the user wrote it (None: there was none), and
-    is None itself where it is not known any more. ``earlier`` are the tokens it had before it was taken up again.
+    is None itself where it is not known any more. ``earlier`` are the tokens it had before it was taken up again;
+    ``planted``: made for a lost record, so that nobody knows when the task was really claimed.
     """
 
     version: Literal[1] = CLAIM_VERSION
@@ -70,6 +71,7 @@ class Claim(Record):
     files: tuple[str, ...] = ()
     batch: str | None = None
     earlier: tuple[str, ...] = ()
+    planted: bool = False
     former: dict[str, str | None] | None = None
 
     def renewed(
