@@ -55,14 +55,7 @@ def take(
     call.check()
     hold.create(claim)
     reached("claim.claim_file")
-    try:
-        taken = store.write(hold, stored, file)
-    except BaseException:
-        try:
-            hold.drop(claim)
-        except OSError:
-            session.leave(claim, None)
-        raise
+    taken = _write(session, hold, stored, file, claim)
     reached("claim.task_file")
     hold.note(now, "claimed", id=claim.id, token=token, caller=caller, client=session.client)
     reached("claim.journal")
@@ -71,6 +64,20 @@ def take(
         raise CallCancelled
     session.took(claim)
     return claim, taken
+
+
+def _write(
+    session: Session, hold: Hold, stored: StoredTask, file: TaskFile, claim: Claim, before: Claim | None = None
+) -> StoredTask:
+    """Write a claim into its task file. Where that fails the claim file is again as it was ``before``."""
+    try:
+        return session.store.write(hold, stored, file)
+    except BaseException:
+        try:
+            hold.drop(claim) if before is None else hold.replace(before)
+        except OSError:
+            session.leave(claim, before)
+        raise
 
 
 def _rehearse(file: TaskFile, before: TaskFile, claim: Claim) -> None:
@@ -154,14 +161,7 @@ def take_up(
     call.check()
     hold.replace(claim)
     reached("resume.claim_file")
-    try:
-        taken = store.write(hold, stored, file)
-    except BaseException:
-        try:
-            hold.replace(before)
-        except OSError:
-            session.leave(claim, before)
-        raise
+    taken = _write(session, hold, stored, file, claim, before)
     reached("resume.task_file")
     hold.note(now, "resumed", id=claim.id, token=claim.token, caller=caller, client=session.client)
     if call.cancelled:
