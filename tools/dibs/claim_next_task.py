@@ -135,9 +135,9 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, claim, stored, "Resumed", before)
-    attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
     if request.id:
         return _claim_this(attempt, hold)
+    attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
     taken = _claim_best(attempt, hold)
     if taken is not None:
         keep_turns(store, hold, attempt.turns, attempt.passed_over, taken.task)
@@ -239,8 +239,8 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     _relatives_changed(attempt, stored.task)
     claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
     snapshot = store.refresh()
-    attempt.held, attempt.turns = held_and_turns(store, snapshot)
-    in_the_way = list(obstacles(stored.task, snapshot, store.settings, caller=attempt.caller, held=attempt.held))
+    held = held_now(store, snapshot)
+    in_the_way = list(obstacles(stored.task, snapshot, store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, taken, stored, "Claimed")

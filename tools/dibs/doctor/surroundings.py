@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from dibs.doctor.findings import Symptom, named
 from dibs.store.claims import stamp
 from dibs.store.errors import DibsError
+from dibs.store.journal import day_files, events_of
 from dibs.store.ledger import SUBFOLDERS
 from dibs.store.places import file_system_of, is_trusted, linked_worktrees
 from dibs.store.publish import LEFTOVER_SECONDS
@@ -238,11 +238,11 @@ def future_dates(store: TaskStore, snapshot: Snapshot, now: datetime) -> Iterato
 
 
 def _entries_after(journal: Path, limit: datetime) -> Iterator[datetime]:
-    for path in journal.glob("*.jsonl"):
+    for path in day_files(journal):
         if path.stem < f"{limit:%Y-%m-%d}":
             continue
-        for line in path.read_bytes().splitlines():
-            with suppress(ValueError, TypeError, KeyError, RecursionError):
-                at = datetime.fromisoformat(json.loads(line)["at"])
+        for event in events_of(path):
+            with suppress(ValueError, TypeError):
+                at = datetime.fromisoformat(str(event.get("at")))
                 if at > limit:
                     yield at

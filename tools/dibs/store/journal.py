@@ -31,10 +31,15 @@ def append_event(folder: Path, at: datetime, event: str, **facts: Fact) -> None:
 def read_events(folder: Path) -> Iterator[dict[str, Fact]]:
     """All events, oldest first."""
     for path in day_files(folder):
-        for line in path.read_bytes().splitlines():
-            event = _event(line)
-            if event is not None:
-                yield event
+        yield from events_of(path)
+
+
+def events_of(path: Path) -> Iterator[dict[str, Fact]]:
+    """The events of one of the journal's files, oldest first."""
+    for line in path.read_bytes().splitlines():
+        event = _event(line)
+        if event is not None:
+            yield event
 
 
 def newest_events(folder: Path) -> Iterator[dict[str, Fact]]:
