@@ -51,6 +51,8 @@ class Door:
             lifespan=self._lifespan,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            on_list_prompts=_list_prompts,
+            on_get_prompt=_get_prompt,
         )
 
     def log_folder(self) -> Path | None:
@@ -154,6 +156,20 @@ class Door:
             await anyio.sleep(seconds)
         finally:
             self._waiting -= 1
+
+
+async def _list_prompts(
+    ctx: ServerRequestContext[None], params: types.PaginatedRequestParams | None
+) -> types.ListPromptsResult:
+    from dibs_server.mcp_server.prompts import listed_prompts
+
+    return listed_prompts()
+
+
+async def _get_prompt(ctx: ServerRequestContext[None], params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    from dibs_server.mcp_server.prompts import filled_prompt
+
+    return filled_prompt(params.name, params.arguments or {})
 
 
 def _renew_seconds(session: Session) -> float:
