@@ -1,4 +1,5 @@
-"""The program ``dibs``, also as ``python -m dibs_server``. Small on purpose: `dibs serve` must start quickly."""
+"""The program ``dibs``, also as ``python -m dibs_server``. Small on purpose: `dibs serve` and `dibs hook` must start
+quickly."""
 
 from __future__ import annotations
 
@@ -17,6 +18,11 @@ def main() -> None:
         serve_command(sys.argv[2:], prog_name="dibs serve")
         return
     gc.enable()
+    if sys.argv[1:2] == ["hook"]:
+        from dibs_server.cli.hook_command import hook_command
+
+        hook_command(sys.argv[2:], prog_name="dibs hook")
+        return
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a title the terminal's encoding lacks must not end the program

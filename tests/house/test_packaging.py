@@ -90,7 +90,7 @@ def name_of(requirement: str) -> str:
 
 def test_the_dependencies_are_these_and_each_is_used() -> None:
     names = {name_of(line) for line in PROJECT["dependencies"]}
-    assert names == {"mcp", "pydantic", "filelock", "python-frontmatter", "click", "rich"}
+    assert names == {"mcp", "pydantic", "filelock", "python-frontmatter", "click", "rich", "psutil"}
     code = "\n".join(path.read_text(encoding="utf-8") for root in ROOTS.values() for path in root.rglob("*.py"))
     for name in names:
         imported = name.removeprefix("python-")

@@ -15,6 +15,7 @@ from dibs.store.alive import AliveLock
 from dibs.store.claims import Claim, Owner
 from dibs.store.errors import InvalidArguments
 from dibs.store.ledger import Hold
+from dibs.store.processes import mark_of
 from dibs.store.task_store import TaskStore
 
 MAX_CALLER_CHARACTERS = 64
@@ -64,6 +65,7 @@ class Session:
         self.client = client
         self.person = person
         self.alive_name = uuid.uuid4().hex if server else None
+        self._started_by = mark_of(os.getppid()) if server else None
         self._alive: AliveLock | None = None
         self._lock = threading.Lock()
         self._held: dict[str, Claim] = {}
@@ -88,7 +90,14 @@ class Session:
         return name
 
     def owner(self, caller: str) -> Owner:
-        return Owner(caller=caller, client=self.client, host=self.store.host, pid=os.getpid(), alive=self.alive_name)
+        return Owner(
+            caller=caller,
+            client=self.client,
+            host=self.store.host,
+            pid=os.getpid(),
+            alive=self.alive_name,
+            started_by=self._started_by,
+        )
 
     def lease_seconds(self, asked: float | None = None) -> float:
         claims = self.store.settings.claims

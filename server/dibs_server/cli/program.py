@@ -35,6 +35,7 @@ from dibs_server.cli.console import (
     shown,
     warn,
 )
+from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
 
@@ -242,5 +243,6 @@ def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: b
 
 
 program.add_command(serve_command)
+program.add_command(hook_command)
 for _tool in TOOLS:
     program.add_command(_command(_tool))

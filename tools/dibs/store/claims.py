@@ -18,6 +18,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from dibs.store.processes import ProcessMark
+
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 TOKEN = re.compile(r"[a-z][0-9a-z]{3}-[0-9a-z]{11}")
 CLOCK_TOLERANCE_SECONDS = 5.0
@@ -42,13 +44,15 @@ class Record(BaseModel):
 
 
 class Owner(Record):
-    """Who holds a claim. ``alive`` names the server's alive lock; None: no server renews this claim."""
+    """Who holds a claim. ``alive`` names the server's alive lock; None: no server renews this claim. ``started_by`` is
+    the process that started that server, the client."""
 
     caller: str
     client: str = ""
     host: str = ""
     pid: int | None = None
     alive: str | None = None
+    started_by: ProcessMark | None = None
 
 
 class Claim(Record):

@@ -25,6 +25,7 @@ SETTINGS_FILE = "settings.json"
 LEDGER_FOLDER = ".dibs"
 TASKS_DIR_VARIABLE = "DIBS_TASKS_DIR"
 PROJECT_DIR_VARIABLE = "CLAUDE_PROJECT_DIR"
+PLUGIN_DATA_VARIABLE = "CLAUDE_PLUGIN_DATA"
 USUAL_FOLDERS = ("tasks", "backlog/tasks")
 FILES_LOOKED_AT = 200
 
@@ -182,6 +183,12 @@ def named_tasks_dir(explicit: str | None, environment: Mapping[str, str] | None 
     """The directory that the argument or ``DIBS_TASKS_DIR`` names, whether it is there or not."""
     named = explicit or (os.environ if environment is None else environment).get(TASKS_DIR_VARIABLE)
     return Path(named).expanduser().absolute() if named else None
+
+
+def plugin_data_dir() -> Path | None:
+    """Where the plugin may keep what is its own between two hooks; None outside of one."""
+    named = os.environ.get(PLUGIN_DATA_VARIABLE)
+    return Path(named) if named else None
 
 
 def find_tasks_dir(
