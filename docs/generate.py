@@ -1,9 +1,10 @@
-"""Write the generated pages: docs/tools.md, docs/cli.md, docs/settings.md and settings.example.json.
+"""Write what is generated: pages of docs/, settings.example.json, and the worker prompt as each client takes it.
 
     python docs/generate.py            writes them
     python docs/generate.py --check    says which are out of date, and ends with 1
 
-A test runs the check; the pages come from the table of tools, the CLI and the settings model, never from hand.
+A test runs the check; these files come from the table of tools, the CLI, the settings model and the worker's rules,
+never from hand.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import click
 from pydantic import BaseModel
 
 from dibs.arguments import input_schema, output_schema
-from dibs.registry import TOOLS, Tool
+from dibs.registry import TOOLS, Tool, tools_of
 from dibs.store.settings import Settings
+from dibs.worker_prompt import ONE, worker_prompt
 from dibs_server.cli.program import program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,11 +120,66 @@ def settings_example() -> str:
     return json.dumps(Settings().model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
+STATUS = """\
+Call `get_index_stats` of the `dibs` server with include_projects=true, and no other tool. Then say in a few plain
+lines: how many tasks are ready; who works on what, since when; what waits, and for what, people first; what is invalid,
+with path and line; how far each project is. End with the one thing that a person should do next, if there is one.
+"""
+PULL_ABOUT = "Take, do and finish one task"
+STATUS_ABOUT = "What is ready, who works on what, what waits for whom"
+WORKER_ABOUT = (
+    "Claims tasks of the dibs server, does them and finishes them, one at a time. Start several in the background to "
+    "work off a list in parallel; tell each what to narrow its claims to, or the id of its task."
+)
+
+
+def gemini_worker_prompt() -> str:
+    return worker_prompt(caller="gemini")
+
+
+def claude_agent() -> str:
+    return f"---\nname: worker\ndescription: {WORKER_ABOUT}\n---\n\n{worker_prompt(caller='claude')}"
+
+
+def claude_pull() -> str:
+    names = [tool.name for tool in tools_of("worker")]
+    return _claude_command(PULL_ABOUT, f"{worker_prompt(ONE, caller='claude')}\n$ARGUMENTS\n", names)
+
+
+def claude_status() -> str:
+    return _claude_command(STATUS_ABOUT, STATUS, ["get_index_stats"])
+
+
+def _claude_command(about: str, prompt: str, tools: list[str]) -> str:
+    """A command file of the plugin; the tools have the long names that a plugin's server gives them."""
+    allowed = ", ".join(f"mcp__plugin_dibs_dibs__{name}" for name in tools)
+    hint = 'argument-hint: "[task id, or what to narrow the claim to]"\n' if "$ARGUMENTS" in prompt else ""
+    return f"---\ndescription: {about}\n{hint}allowed-tools: {allowed}\n---\n\n{prompt}"
+
+
+def gemini_pull() -> str:
+    return _gemini_command(PULL_ABOUT, f"{worker_prompt(ONE, caller='gemini')}\n{{{{args}}}}\n")
+
+
+def gemini_status() -> str:
+    return _gemini_command(STATUS_ABOUT, STATUS)
+
+
+def _gemini_command(about: str, prompt: str) -> str:
+    return f"description = \"{about}\"\nprompt = '''\n{prompt}'''\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/tools.md": tools_page,
     "docs/cli.md": cli_page,
     "docs/settings.md": settings_page,
     "settings.example.json": settings_example,
+    "prompts/gemini-task-worker.md": gemini_worker_prompt,
+    "integrations/claude/agents/worker.md": claude_agent,
+    "integrations/claude/commands/pull.md": claude_pull,
+    "integrations/claude/commands/status.md": claude_status,
+    "commands/dibs/pull.toml": gemini_pull,
+    "commands/dibs/status.toml": gemini_status,
 }
 
 
