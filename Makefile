@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clients clean
 
 demo: .venv/.installed
 	@$(BIN)/dibs demo
@@ -20,8 +20,11 @@ lint: .venv/.installed-dev
 bench: .venv/.installed-dev
 	@$(BIN)/python bench/start.py
 
+# the real MCP clients that tests/clients starts; without them those tests are skipped
+clients: .clients/.installed
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .clients build dist
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Dibs needs Python 3.11 or newer; none was found. Install one, or: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -36,3 +39,11 @@ clean:
 	@echo "installing Dibs and its test tools into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/.installed
+
+.clients/.installed: tests/clients/package.json
+	@command -v npm >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
+		echo "The real clients need Node.js 20 or newer, with npm; none was found. Install it, then: make clients" >&2; exit 1; }
+	@echo "installing the real clients into .clients (about 1.2 GB) …"
+	@mkdir -p $(@D) && cp $< $(@D)
+	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@

@@ -1,0 +1,159 @@
+"""A real client program in a home, a project and a temporary folder of its own, with a scripted model behind it.
+
+    run = gemini.run("Work until the queue is empty.", script)     # waits for the end of the program
+    run.turns                                                      # what the model was asked, turn by turn
+    run.text                                                       # what the program printed as its answer
+
+    with gemini.started("…", script) as running:                   # goes on beside the test
+        running.kill()                                             # the program and all that it started
+        run = running.ended()
+
+``client.mcp_list()`` is what the program says of its servers, ``client.tool("get_task")`` the name under which the
+model sees a tool, ``client.call(*words)`` any other command of the program. ``home`` and ``project`` are its folders.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+from installed import PATH, PROGRAMS
+from model_service import Dialect, ModelService, serving
+from scripts import Script, Turn
+
+PATIENCE_SECONDS = 100
+SERVER = "dibs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended well: what the model was asked, and the program's own last words."""
+
+    turns: list[Turn]
+    text: str
+
+    @property
+    def results(self) -> list[str]:
+        """What the model read after each of its calls."""
+        return [result.text for turn in self.turns for result in turn.results]
+
+
+@dataclass(frozen=True)
+class Client(ABC):
+    """A client program. Its server is ``dibs serve`` of this interpreter, when it was configured."""
+
+    home: Path
+    project: Path
+
+    name: ClassVar[str]
+    dialect: ClassVar[Dialect]
+    prefix: ClassVar[str]
+
+    @abstractmethod
+    def configure(self, **server: object) -> None:
+        """Write the program's configuration, with one server, and keys of its entry besides ours."""
+
+    @abstractmethod
+    def prompt_words(self, prompt: str) -> list[str]:
+        """The arguments of a run without a person."""
+
+    @abstractmethod
+    def environment_of(self, url: str) -> Mapping[str, str]:
+        """What the program needs in its environment, with its model's service at ``url``."""
+
+    @abstractmethod
+    def answer(self, stdout: str) -> str:
+        """The program's last words, out of what it printed."""
+
+    def tool(self, name: str, server: str = SERVER) -> str:
+        return self.prefix.format(server=server) + name
+
+    def environment(self, url: str = "http://127.0.0.1:9") -> dict[str, str]:
+        """A small environment of its own: nothing of the one who runs the tests but where programs are."""
+        scratch = self.home / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        own = {"HOME": str(self.home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+        return {"PATH": PATH, **own, **self.environment_of(url)}
+
+    def call(self, *words: str | Path, url: str = "http://127.0.0.1:9") -> str:
+        """Run any command of the program to its end, which must be a good one; returns stdout and stderr."""
+        done = subprocess.run(
+            [str(PROGRAMS / self.name), *map(str, words)],
+            cwd=self.project,
+            env=self.environment(url),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def mcp_list(self) -> str:
+        return self.call("mcp", "list")
+
+    def run(self, prompt: str, script: Script, *arguments: str | Path) -> Run:
+        """Give the program a prompt, its model a script; returns when it has ended well and the script is through."""
+        with self.started(prompt, script, *arguments) as running:
+            return running.ended()
+
+    @contextmanager
+    def started(self, prompt: str, script: Script, *arguments: str | Path) -> Iterator[Running]:
+        """The same, beside the test. Killed when the block ends, if it still lives."""
+        with serving(self.dialect, script) as service:
+            process = subprocess.Popen(
+                [str(PROGRAMS / self.name), *self.prompt_words(prompt), *map(str, arguments)],
+                cwd=self.project,
+                env=self.environment(service.url),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+            running = Running(self, service, process)
+            try:
+                yield running
+            finally:
+                running.kill()
+                process.communicate(timeout=PATIENCE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A program at work."""
+
+    client: Client
+    service: ModelService
+    process: subprocess.Popen[str]
+
+    def kill(self) -> None:
+        """Kill the program and all that it started, its server too, with no time for last words."""
+        if self.process.poll() is not None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            program = psutil.Process(self.process.pid)
+            family = [program, *program.children(recursive=True)]
+            for member in family:
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
+            psutil.wait_procs(family[1:], timeout=PATIENCE_SECONDS)
+        self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def ended(self) -> Run:
+        """Wait for the end, which must be a good one."""
+        stdout, stderr = self.process.communicate(timeout=PATIENCE_SECONDS)
+        self.service.check()
+        assert self.process.returncode == 0, (
+            f"{self.client.name} ended with {self.process.returncode}: {stdout}{stderr}"
+        )
+        return Run(self.service.turns, self.client.answer(stdout))
