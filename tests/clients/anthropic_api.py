@@ -16,11 +16,12 @@ _ids = itertools.count(1)
 
 def read(body: Body) -> Turn:
     messages = [_blocks(message["content"]) for message in body["messages"]]
-    called = {block["id"]: block["name"] for blocks in messages for block in blocks if block["type"] == "tool_use"}
-    first_words = [block["text"] for block in messages[0] if block["type"] == "text"]
-    results = [block for block in messages[-1] if block["type"] == "tool_result"]
+    last_call = max((at for at, message in enumerate(body["messages"]) if message["role"] == "assistant"), default=0)
+    called = {block["id"]: block["name"] for block in messages[last_call] if block["type"] == "tool_use"}
+    news = [block for blocks in messages[last_call + 1 :] for block in blocks]
+    results = [block for block in news if block["type"] == "tool_result"]
     return Turn(
-        prompt=first_words[-1],
+        prompt=[block["text"] for block in messages[0] if block["type"] == "text"][-1],
         tools={tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools", [])},
         results=tuple(Result(called[block["tool_use_id"]], _result(block)) for block in results),
         text="\n".join(_texts([_blocks(body.get("system", [])), *messages])),

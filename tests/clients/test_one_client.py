@@ -76,7 +76,7 @@ def test_a_completion_that_comes_too_late_is_refused_and_its_report_kept(client:
         turn = yield complete(mine)
         assert "claim_lost: " in turn.result.text
         assert "ann" in turn.result.text
-        assert "stop work" in turn.result.text
+        assert "Stop work on it" in turn.result.text
         return "I stopped."
 
     client.run("Do a task.", script)
