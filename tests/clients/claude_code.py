@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from anthropic_api import ANTHROPIC_API
-from client import SERVER, Client
+from client import SERVER, Client, write_json
 
 from wire import DIBS
 
@@ -18,17 +18,17 @@ class Claude(Client):
     dialect = ANTHROPIC_API
     prefix = "mcp__{server}__"
 
-    def configure(self, **server: object) -> None:
-        entry = {"type": "stdio", "command": str(DIBS), "args": ["serve"], "alwaysLoad": True, **server}
-        (self.project / ".mcp.json").write_text(json.dumps({"mcpServers": {SERVER: entry}}), encoding="utf-8")
-        settings = self.home / ".claude" / "settings.json"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(json.dumps({"enableAllProjectMcpServers": True}), encoding="utf-8")
+    def prepare_home(self) -> None:
+        write_json(self.home / ".claude" / "settings.json", {"enableAllProjectMcpServers": True})
+
+    def configure(self, **entry: object) -> None:
+        server = {"type": "stdio", "command": str(DIBS), "args": ["serve"], "alwaysLoad": True, **entry}
+        write_json(self.project / ".mcp.json", {"mcpServers": {SERVER: server}})
 
     def prompt_words(self, prompt: str) -> list[str]:
         return ["--print", prompt, "--output-format", "json", "--allowedTools", f"mcp__{SERVER}"]
 
-    def environment_of(self, url: str) -> Mapping[str, str]:
+    def served_by(self, url: str) -> Mapping[str, str]:
         return {
             "ANTHROPIC_API_KEY": "scripted",
             "ANTHROPIC_BASE_URL": url,

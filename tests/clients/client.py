@@ -14,6 +14,7 @@ model sees a tool, ``client.call(*words)`` any other command of the program. ``h
 
 from __future__ import annotations
 
+import json
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from scripts import Script, Turn
 
 PATIENCE_SECONDS = 100
 SERVER = "dibs"
+NOWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -45,27 +47,61 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Client(ABC):
-    """A client program. Its server is ``dibs serve`` of this interpreter, when it was configured."""
+class Program:
+    """An installed program with folders of its own, and an environment that has nothing of the one who runs the tests
+    but where programs are."""
 
     home: Path
     project: Path
 
     name: ClassVar[str]
+
+    def environment(self) -> dict[str, str]:
+        scratch = self.home / "tmp"
+        scratch.mkdir(exist_ok=True)
+        return {"PATH": PATH, "HOME": str(self.home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+
+    def command(self, *words: str | Path) -> list[str]:
+        return [str(PROGRAMS / self.name), *map(str, words)]
+
+    def call(self, *words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end, which must be with this exit status."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.project,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+
+class Client(Program, ABC):
+    """A program with a model, whose service is ours."""
+
     dialect: ClassVar[Dialect]
     prefix: ClassVar[str]
 
     @abstractmethod
-    def configure(self, **server: object) -> None:
-        """Write the program's configuration, with one server, and keys of its entry besides ours."""
+    def prepare_home(self) -> None:
+        """Write what a person has done once: signed in, and approved what projects configure."""
+
+    @abstractmethod
+    def configure(self, **entry: object) -> None:
+        """Give the project our server, ``dibs serve`` of this interpreter, with these keys in its entry besides."""
 
     @abstractmethod
     def prompt_words(self, prompt: str) -> list[str]:
         """The arguments of a run without a person."""
 
     @abstractmethod
-    def environment_of(self, url: str) -> Mapping[str, str]:
-        """What the program needs in its environment, with its model's service at ``url``."""
+    def served_by(self, url: str) -> Mapping[str, str]:
+        """What the environment must have so that the model is asked at ``url``."""
 
     @abstractmethod
     def answer(self, stdout: str) -> str:
@@ -74,32 +110,12 @@ class Client(ABC):
     def tool(self, name: str, server: str = SERVER) -> str:
         return self.prefix.format(server=server) + name
 
-    def environment(self, url: str = "http://127.0.0.1:9") -> dict[str, str]:
-        """A small environment of its own: nothing of the one who runs the tests but where programs are."""
-        scratch = self.home / "tmp"
-        scratch.mkdir(parents=True, exist_ok=True)
-        own = {"HOME": str(self.home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "NO_COLOR": "1"}
-        return {"PATH": PATH, **own, **self.environment_of(url)}
-
-    def call(self, *words: str | Path, url: str = "http://127.0.0.1:9") -> str:
-        """Run any command of the program to its end, which must be a good one; returns stdout and stderr."""
-        done = subprocess.run(
-            [str(PROGRAMS / self.name), *map(str, words)],
-            cwd=self.project,
-            env=self.environment(url),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), **self.served_by(NOWHERE)}
 
     def mcp_list(self) -> str:
-        return self.call("mcp", "list")
+        listed = self.call("mcp", "list")
+        return listed.stdout + listed.stderr
 
     def run(self, prompt: str, script: Script, *arguments: str | Path) -> Run:
         """Give the program a prompt, its model a script; returns when it has ended well and the script is through."""
@@ -111,9 +127,9 @@ class Client(ABC):
         """The same, beside the test. Killed when the block ends, if it still lives."""
         with serving(self.dialect, script) as service:
             process = subprocess.Popen(
-                [str(PROGRAMS / self.name), *self.prompt_words(prompt), *map(str, arguments)],
+                self.command(*self.prompt_words(prompt), *arguments),
                 cwd=self.project,
-                env=self.environment(service.url),
+                env={**self.environment(), **self.served_by(service.url)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -157,3 +173,9 @@ class Running:
             f"{self.client.name} ended with {self.process.returncode}: {stdout}{stderr}"
         )
         return Run(self.service.turns, self.client.answer(stdout))
+
+
+def write_json(path: Path, value: object) -> None:
+    """A file of settings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")

@@ -50,6 +50,7 @@ def make_client(tmp_path: Path, project: Path, tasks_dir: Path) -> Callable[...,
     def make(kind: type[Client], *, configured: bool = True) -> Client:
         made = kind(tmp_path / f"home-{next(numbers)}", project)
         made.home.mkdir()
+        made.prepare_home()
         if configured:
             made.configure()
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from client import SERVER, Client
+from client import SERVER, Client, write_json
 from gemini_api import GEMINI_API
 
 from wire import DIBS
@@ -20,20 +20,18 @@ class Gemini(Client):
     dialect = GEMINI_API
     prefix = "mcp_{server}_"
 
-    def configure(self, **server: object) -> None:
-        entry = {"command": str(DIBS), "args": ["serve"], "trust": True, **server}
-        settings = self.project / ".gemini" / "settings.json"
-        settings.parent.mkdir(exist_ok=True)
-        settings.write_text(json.dumps({"mcpServers": {SERVER: entry}}), encoding="utf-8")
+    def prepare_home(self) -> None:
+        signed_in = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+        write_json(self.home / ".gemini" / "settings.json", {**signed_in, "privacy": {"usageStatisticsEnabled": False}})
+
+    def configure(self, **entry: object) -> None:
+        server = {"command": str(DIBS), "args": ["serve"], "trust": True, **entry}
+        write_json(self.project / ".gemini" / "settings.json", {"mcpServers": {SERVER: server}})
 
     def prompt_words(self, prompt: str) -> list[str]:
         return ["--model", MODEL, "--output-format", "json", "--prompt", prompt]
 
-    def environment_of(self, url: str) -> Mapping[str, str]:
-        settings = self.home / ".gemini" / "settings.json"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        signed_in = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
-        settings.write_text(json.dumps({**signed_in, "privacy": {"usageStatisticsEnabled": False}}), encoding="utf-8")
+    def served_by(self, url: str) -> Mapping[str, str]:
         return {
             "GEMINI_API_KEY": "scripted",
             "GOOGLE_GEMINI_BASE_URL": url,

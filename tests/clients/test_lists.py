@@ -1,78 +1,96 @@
-"""What each client, the Inspector and Codex say of the server when they are asked for their list of servers or tools."""
+"""The configurations that the README shows, as the clients read them, and the tools as the Inspector calls them."""
 
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Client
-from installed import PATH, PROGRAMS
+from claude_code import Claude
+from client import Client, Program
+from gemini_cli import Gemini
 
 from dibs.registry import tools_of
-from support import header, write_task
+from documents import fenced
+from support import header, write_file, write_task
 from wire import DIBS
 
 pytestmark = pytest.mark.clients
 
-PATIENCE_SECONDS = 60
+README = Path(__file__).resolve().parents[2] / "README.md"
+CLAUDE_S, GEMINI_S = 0, 1
 TOOL_IS_ERROR = 5
 
 
-def inspect(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The Inspector without its page: one call, one process."""
-    return subprocess.run(
-        [str(PROGRAMS / "mcp-inspector"), "--cli", str(DIBS), "serve", *words, "--format", "json", "-q"],
-        cwd=project,
-        env={"PATH": PATH, "HOME": str(project.parent)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+class Codex(Program):
+    name = "codex"
 
 
-def call_tool(project: Path, name: str, *arguments: str, returns: int = 0) -> dict[str, Any]:
-    given = [word for argument in arguments for word in ("--tool-arg", argument)]
-    done = inspect(project, "--method", "tools/call", "--tool-name", name, *given)
-    assert done.returncode == returns, done.stdout + done.stderr
-    answer = json.loads(done.stdout)["result"]
-    assert isinstance(answer, dict)
-    return answer
+class Inspector(Program):
+    """Without its page: one call, one process."""
+
+    name = "mcp-inspector"
+
+    def ask(self, *words: str, status: int = 0) -> dict[str, Any]:
+        done = self.call("--cli", DIBS, "serve", *words, "--format", "json", "-q", status=status)
+        answer = json.loads(done.stdout)["result"]
+        assert isinstance(answer, dict)
+        return answer
+
+    def call_tool(self, name: str, *arguments: str, status: int = 0) -> dict[str, Any]:
+        given = [word for argument in arguments for word in ("--tool-arg", argument)]
+        return self.ask("--method", "tools/call", "--tool-name", name, *given, status=status)
 
 
-def test_a_client_lists_the_server_as_connected(client: Client) -> None:
+@pytest.fixture
+def inspector(project: Path, tasks_dir: Path, tmp_path: Path) -> Inspector:
+    return Inspector(tmp_path, project)
+
+
+def shown(language: str, number: int = 0) -> str:
+    """A configuration of the README, with our program at its place."""
+    return fenced(README, language)[number].replace("/path/to/dibs", str(DIBS))
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "number"),
+    [(Claude, ".mcp.json", CLAUDE_S), (Gemini, ".gemini/settings.json", GEMINI_S)],
+    ids=["claude", "gemini"],
+)
+def test_a_client_connects_as_the_readme_configures_it(
+    make_client: Callable[..., Client], kind: type[Client], file: str, number: int
+) -> None:
+    client = make_client(kind, configured=False)
+    assert "dibs" not in client.mcp_list()
+    write_file(client.project / file, shown("json", number))
     (line,) = [line for line in client.mcp_list().splitlines() if "dibs: " in line]
-    assert line.endswith("Connected")
-    assert "✓" in line or "✔" in line
+    assert line.strip().endswith(("- Connected", "✔ Connected"))
 
 
-def test_codex_lists_the_server_as_the_readme_configures_it(codex: Codex) -> None:
-    codex.configure("serve", "--tasks-dir", str(codex.project / "tasks"))
-    (entry,) = json.loads(codex.call("mcp", "list", "--json"))
+def test_codex_reads_what_the_readme_says(project: Path, tmp_path: Path) -> None:
+    codex = Codex(tmp_path, project)
+    write_file(codex.home / ".codex" / "config.toml", shown("toml"))
+    (entry,) = json.loads(codex.call("mcp", "list", "--json").stdout)
     assert (entry["name"], entry["enabled"]) == ("dibs", True)
-    assert entry["transport"]["command"] == str(DIBS)
+    assert (entry["transport"]["command"], entry["transport"]["args"][0]) == (str(DIBS), "serve")
 
 
-def test_the_inspector_lists_the_tools(project: Path, tasks_dir: Path) -> None:
-    listed = inspect(project, "--method", "tools/list")
-    assert listed.returncode == 0, listed.stderr
-    names = [tool["name"] for tool in json.loads(listed.stdout)["result"]["tools"]]
-    assert names == [tool.name for tool in tools_of("worker")]
+def test_the_inspector_lists_the_tools(inspector: Inspector) -> None:
+    listed = inspector.ask("--method", "tools/list")["tools"]
+    assert [tool["name"] for tool in listed] == [tool.name for tool in tools_of("worker")]
 
 
-def test_the_inspector_claims_and_completes(project: Path, tasks_dir: Path) -> None:
+def test_the_inspector_claims_and_completes(inspector: Inspector, tasks_dir: Path) -> None:
     path = write_task(tasks_dir, "t-1")
-    claimed = call_tool(project, "claim_next_task", "caller=me")
-    token = claimed["structuredContent"]["claim_token"]
-    done = call_tool(project, "complete_task", "id=t-1", f"claim_token={token}", "summary=Did it.")
+    token = inspector.call_tool("claim_next_task", "caller=me")["structuredContent"]["claim_token"]
+    done = inspector.call_tool("complete_task", "id=t-1", f"claim_token={token}", "summary=Did it.")
     assert "t-1 is done" in done["content"][0]["text"]
     assert (header(path)["status"], header(path)["assignee"]) == ("done", "me")
 
 
-def test_the_inspector_shows_what_an_error_says(project: Path, tasks_dir: Path) -> None:
-    refused = call_tool(project, "get_task", "id=t-9", returns=TOOL_IS_ERROR)
+def test_the_inspector_shows_what_an_error_says(inspector: Inspector, tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-1")
+    refused = inspector.call_tool("get_task", "id=t-9", status=TOOL_IS_ERROR)
     assert refused["content"][0]["text"].startswith("not_found: no task t-9 in ")

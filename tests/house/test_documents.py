@@ -18,18 +18,13 @@ from dibs.store.settings import Settings
 from dibs.store.task import make_task
 from dibs.store.task_file import read_task_file
 from dibs_server.cli.program import program
+from documents import fenced
 
 INLINE = re.compile(r"`dibs ([^`]+)`")
 DOCUMENTS = sorted([*REPO.glob("*.md"), *(REPO / "docs").glob("*.md")])
 # in two parts, so that this file is not among what it finds
 NEEDLES = ("/w" + "ork/", "/tm" + "p/dev", "/ro" + "ot/", "../sha" + "red", "pythonhos" + "ted", "artifac" + "tory")
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-
-
-def fenced(document: Path, language: str) -> list[str]:
-    """The document's code blocks in a language."""
-    pattern = rf"^```{language}\n(.*?)^```"
-    return re.findall(pattern, document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def shell_lines(document: Path) -> Iterator[str]:
@@ -97,9 +92,7 @@ def test_dibs_commands_in_running_text_exist_with_their_flags(document: Path) ->
 
 
 def test_json_in_the_readme_is_json() -> None:
-    blocks = re.findall(
-        r"^```json\n(.*?)^```", (REPO / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    blocks = fenced(REPO / "README.md", "json")
     assert blocks
     for block in blocks:
         (server,) = json.loads(block)["mcpServers"].values()
