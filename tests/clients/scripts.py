@@ -76,5 +76,5 @@ class Turn:
 
 
 Reply: TypeAlias = str | Call | Sequence[Call]
-Said: TypeAlias = Generator[Call | Sequence[Call], Turn, str]
+Said: TypeAlias = Generator[Reply, Turn, str]
 Script: TypeAlias = Callable[[Turn], Said]
