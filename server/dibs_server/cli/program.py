@@ -22,6 +22,7 @@ from dibs.session import Call, CallCancelled, Session
 from dibs.store.errors import DibsError, StoreFailure
 from dibs.store.settings import find_tasks_dir, named_tasks_dir
 from dibs.store.task_store import TaskStore
+from dibs.worker_prompt import worker_prompt
 from dibs_server.cli.console import (
     EXIT_CODES,
     GIVEN_UP,
@@ -240,6 +241,13 @@ def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: b
     from dibs_server.cli.watch_command import run_watch
 
     sys.exit(run_watch(tasks_dir, interval, as_json=as_json, once=once))
+
+
+@program.command("prompt")
+@click.option("--caller", default="", metavar="NAME", help="The name to claim by; else the server takes the client's.")
+def prompt_command(caller: str) -> None:
+    """Print what a worker is told, to give to any agent: dibs prompt --caller gemini > worker.md."""
+    print(worker_prompt(caller=caller), end="")
 
 
 program.add_command(serve_command)
