@@ -22,6 +22,7 @@ bench: .venv/.installed-dev
 
 # the real MCP clients that tests/clients starts; without them those tests are skipped
 clients: .clients/.installed
+	@:
 
 clean:
 	rm -rf .venv .clients build dist
@@ -41,9 +42,13 @@ clean:
 	@touch $@ .venv/.installed
 
 .clients/.installed: tests/clients/package.json
-	@command -v npm >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
-		echo "The real clients need Node.js 20 or newer, with npm; none was found. Install it, then: make clients" >&2; exit 1; }
-	@echo "installing the real clients into .clients (about 1.2 GB) …"
+	@command -v npm >/dev/null && node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null || { \
+		echo "The real clients need Node.js 20 or newer, with npm; install it, then: make clients" >&2; exit 1; }
+	@echo "installing the real clients into .clients …"
 	@mkdir -p $(@D) && cp $< $(@D)
-	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error >/dev/null
+	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error >/dev/null || { \
+		echo "npm could not install the real clients; when the network is back: make clients" >&2; exit 1; }
+	@for program in claude codex gemini; do \
+		HOME=$(CURDIR)/$(@D) PATH=$(CURDIR)/$(@D)/node_modules/.bin:$$PATH $$program --version >/dev/null 2>&1 || { \
+		echo "$$program was installed and does not start; try: rm -rf $(@D) && make clients" >&2; exit 1; }; done
 	@touch $@
