@@ -39,6 +39,9 @@ from dibs_server.cli.console import (
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
+from dibs_server.clients.places import CLIENTS, Client, Scope
+from dibs_server.clients.set_up import SetupRequest
+from dibs_server.clients.snippets import PRINTED, Printed
 
 POSITIONAL = ("id", "title")
 CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
@@ -248,6 +251,37 @@ def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: b
 def prompt_command(caller: str) -> None:
     """Print what a worker is told, to give to any agent: dibs prompt --caller gemini > worker.md."""
     print(worker_prompt(caller=caller), end="")
+
+
+@program.command("setup")
+@click.argument("client", type=click.Choice([*CLIENTS, *PRINTED]))
+@click.option(
+    "--scope", type=click.Choice(["user", "project"]), default="user", show_default=True,
+    help="The client's configuration of this user, or of this project.",
+)  # fmt: skip
+@click.option("--write", is_flag=True, help="Do it; else it is only shown.")
+@click.option("--remove", is_flag=True, help="Take dibs out of the configuration again.")
+@click.option("--print", "print_only", is_flag=True, help="Print a snippet to paste, and touch nothing.")
+@click.option("--tasks-dir", metavar="DIR", help="Tie the server to this directory; else it finds each project's own.")
+@click.option("--key", default="dibs", show_default=True, help="The server's name in the configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def setup_command(
+    client: Client | Printed, scope: Scope, write: bool, remove: bool, print_only: bool,
+    tasks_dir: str | None, key: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Put dibs into an agent's configuration, or take it out again.
+
+    Shows the change as a diff; with --write does it. Everything else in the files stays as it is, what was there
+    before is kept beside each as NAME.dibs-backup, and --remove puts it back. For cursor, vscode and inspector it
+    only prints.
+    """
+    from dibs_server.cli.setup_command import run_setup
+
+    if (write or remove) and (print_only or client in PRINTED):
+        raise click.UsageError(f"for {client} there is only printing here: leave out --write and --remove")
+    known = None if print_only else next((each for each in CLIENTS if each == client), None)
+    request = known and SetupRequest(known, scope, key, write=write, remove=remove)
+    run_setup(client, request or None, key, tasks_dir, as_json=as_json)
 
 
 program.add_command(serve_command)

@@ -179,6 +179,11 @@ def _complaint(error: Mapping[str, object]) -> str:
     return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
+def environment() -> Mapping[str, str]:
+    """The environment of this process, for the doors that look at other programs' settings or start them."""
+    return dict(os.environ)
+
+
 def named_tasks_dir(explicit: str | None, environment: Mapping[str, str] | None = None) -> Path | None:
     """The directory that the argument or ``DIBS_TASKS_DIR`` names, whether it is there or not."""
     named = explicit or (os.environ if environment is None else environment).get(TASKS_DIR_VARIABLE)
