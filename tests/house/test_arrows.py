@@ -12,7 +12,7 @@ from tree import REPO, imports, modules, parsed
 from dibs.registry import TOOLS
 
 DOORS = ("dibs_server.mcp_server", "dibs_server.cli")
-SHARED_BY_DOORS = ("dibs_server.dispatch",)
+SHARED_BY_DOORS = ("dibs_server.dispatch", "dibs_server.clients")
 THE_ONE_CROSSING = ("dibs_server.cli.serve_command", "dibs_server.mcp_server.serve")
 NOT_IN_THE_LIBRARY = {"mcp", "click", "rich", "argparse"}
 every_module = pytest.mark.parametrize(("name", "path"), modules().items(), ids=modules())
@@ -44,6 +44,10 @@ def test_arrows_point_from_doors_to_verbs_to_the_store(name: str, path: Path) ->
             assert below(imported, "dibs"), f"the library imports a door: {imported}"
         if below(name, "dibs.store"):
             assert below(imported, "dibs.store"), f"the store imports {imported}"
+        if below(name, "dibs_server.clients"):
+            assert not any(below(imported, door) for door in DOORS), (
+                f"what is known of clients needs a door: {imported}"
+            )
         door = next((door for door in DOORS if below(name, door)), None)
         if door and below(imported, "dibs_server") and (name, imported) != THE_ONE_CROSSING:
             assert any(below(imported, allowed) for allowed in (door, *SHARED_BY_DOORS)), f"a door imports {imported}"
