@@ -19,8 +19,8 @@ from gemini_cli import Gemini
 from installed import ADVICE, missing, required
 
 
-@pytest.fixture(scope="session")
-def programs() -> None:
+def pytest_runtest_setup() -> None:
+    """In a hook and not in a fixture: so pytest's summary tells it in one line for all tests."""
     if missing() and required():
         pytest.fail(f"{ADVICE} (missing: {', '.join(missing())})", pytrace=False)
     if missing():
@@ -28,7 +28,7 @@ def programs() -> None:
 
 
 @pytest.fixture
-def project(programs: None, tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Path:
     """The folder in which the clients are started."""
     folder = tmp_path / "project"
     folder.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parents[2] / ".clients" / "node_modules" / ".bin"
@@ -12,6 +13,7 @@ PATH = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
 ADVICE = "real clients are not installed: make clients"
 
 
+@cache
 def missing() -> list[str]:
     """The programs that cannot be started. ``node`` may also be the machine's own."""
     return [name for name in NAMES if not shutil.which(name, path=PATH if name == "node" else str(PROGRAMS))]

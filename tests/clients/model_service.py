@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,7 +70,10 @@ class _Server(ThreadingHTTPServer):
     service: ModelService
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away in the middle of an answer is none."""
+        """A client that went away in the middle of an answer is no fault."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            self.service.faults.append(error)
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -81,13 +85,13 @@ class _Request(BaseHTTPRequestHandler):
         if not self.path.partition("?")[0].endswith(self.server.service.dialect.path):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        events = self.server.service.answer(json.loads(body))
-        stream = "".join(map(_streamed, events))
+        # the headers go before the script has made up its mind: Gemini CLI asks again after a minute without them
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Content-Length", str(len(stream.encode())))
+        self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(stream.encode())
+        for event in self.server.service.answer(json.loads(body)):
+            self.wfile.write(_streamed(event).encode())
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""
