@@ -1,4 +1,4 @@
-"""Claude Code, configured as the README says, with its tools' names, words and environment."""
+"""Claude Code, configured as docs/clients.md says, with its tools' names, words and environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gemini CLI, configured as the README says, with its tools' names, words and environment."""
+"""Gemini CLI, configured as docs/clients.md says, with its tools' names, words and environment."""
 
 from __future__ import annotations
 

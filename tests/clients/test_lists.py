@@ -1,4 +1,4 @@
-"""The configurations that the README shows, as the clients read them, and the tools as the Inspector calls them."""
+"""The configurations that docs/clients.md shows, as the clients read them, and the tools as the Inspector calls them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wire import DIBS
 
 pytestmark = pytest.mark.clients
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 CLAUDE_S, GEMINI_S = 0, 1
 TOOL_IS_ERROR = 5
 
@@ -50,8 +50,8 @@ def inspector(project: Path, tasks_dir: Path, tmp_path: Path) -> Inspector:
 
 
 def shown(language: str, number: int = 0) -> str:
-    """A configuration of the README, with our program at its place."""
-    return fenced(README, language)[number].replace("/path/to/dibs", str(DIBS))
+    """A configuration of the page, with our program at its place."""
+    return fenced(PAGE, language)[number].replace("/path/to/dibs", str(DIBS))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def shown(language: str, number: int = 0) -> str:
     [(Claude, ".mcp.json", CLAUDE_S), (Gemini, ".gemini/settings.json", GEMINI_S)],
     ids=["claude", "gemini"],
 )
-def test_a_client_connects_as_the_readme_configures_it(
+def test_a_client_connects_as_the_page_configures_it(
     make_client: Callable[..., Client], kind: type[Client], file: str, number: int
 ) -> None:
     client = make_client(kind, configured=False)
@@ -69,7 +69,7 @@ def test_a_client_connects_as_the_readme_configures_it(
     assert line.strip().endswith(("- Connected", "✔ Connected"))
 
 
-def test_codex_reads_what_the_readme_says(project: Path, tmp_path: Path) -> None:
+def test_codex_reads_what_the_page_says(project: Path, tmp_path: Path) -> None:
     codex = Codex(tmp_path, project)
     write_file(codex.home / ".codex" / "config.toml", shown("toml"))
     (entry,) = json.loads(codex.call("mcp", "list", "--json").stdout)

@@ -91,8 +91,8 @@ def test_dibs_commands_in_running_text_exist_with_their_flags(document: Path) ->
         assert flags <= known, text
 
 
-def test_json_in_the_readme_is_json() -> None:
-    blocks = fenced(REPO / "README.md", "json")
+def test_json_for_clients_is_json() -> None:
+    blocks = fenced(REPO / "docs" / "clients.md", "json")
     assert blocks
     for block in blocks:
         (server,) = json.loads(block)["mcpServers"].values()

@@ -19,6 +19,7 @@ from dibs import __version__
 from dibs.registry import tools_of
 from dibs.worker_prompt import ONE, worker_prompt
 from dibs_server.cli.program import program
+from doors import run_dibs
 
 PLUGIN = REPO / "integrations" / "claude"
 LAUNCHER = PLUGIN / "scripts" / "dibs-launcher"
@@ -61,6 +62,11 @@ def test_commands_name_the_tools_that_there_are() -> None:
         text = path.read_text(encoding="utf-8")
         assert set(LONG_NAME.findall(text)) <= set(worker), path
         assert set(re.findall(r"`(\w+_(?:next_task|task|stats))`", text)) <= set(worker), path
+
+
+def test_a_shell_prints_the_same_rules() -> None:
+    printed = run_dibs("prompt", "--caller", "gemini")
+    assert printed.stdout == worker_prompt(caller="gemini")
 
 
 def test_all_clients_work_by_the_same_rules() -> None:
