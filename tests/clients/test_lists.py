@@ -1,4 +1,4 @@
-"""The configurations that docs/clients.md shows, as the clients read them, and the tools as the Inspector calls them."""
+"""The configurations that docs/clients.md shows, as the clients read them, and the tools as the Inspector has them."""
 
 from __future__ import annotations
 
