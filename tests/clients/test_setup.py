@@ -1,0 +1,83 @@
+"""What `dibs setup` writes, as the real clients read it: in a fresh home one command is enough."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from client import Program
+
+from support import write_task
+from wire import DIBS
+
+pytestmark = pytest.mark.clients
+
+PATIENCE_SECONDS = 60
+CONNECTED = {"claude": "✔ Connected", "gemini": "Connected", "codex": "enabled"}
+
+
+class Fresh(Program):
+    """A client in a home where nobody has done anything yet."""
+
+    def environment(self) -> dict[str, str]:
+        quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
+        return {**super().environment(), **quiet, "GEMINI_CLI_NO_RELAUNCH": "true"}
+
+    def servers(self) -> list[str]:
+        """The lines about dibs in the client's own list."""
+        listed = self.call("mcp", "list")
+        return [line.strip() for line in (listed.stdout + listed.stderr).splitlines() if str(DIBS) in line]
+
+    def dibs(self, *words: str) -> str:
+        done = subprocess.run(
+            [str(DIBS), *words], cwd=self.project, env=self.environment(), capture_output=True, text=True,
+            encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+class Claude(Fresh):
+    name = "claude"
+
+
+class Gemini(Fresh):
+    name = "gemini"
+
+
+class Codex(Fresh):
+    name = "codex"
+
+
+@pytest.fixture(params=[Claude, Gemini, Codex], ids=lambda kind: kind.name)
+def fresh(request: pytest.FixtureRequest, tmp_path: Path, project: Path, tasks_dir: Path) -> Fresh:
+    home = tmp_path / "home"
+    home.mkdir()
+    write_task(tasks_dir, "t-1")
+    made: Fresh = request.param(home, project)
+    return made
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_after_one_command_the_client_connects_and_after_another_it_knows_nothing(fresh: Fresh, scope: str) -> None:
+    assert fresh.servers() == []
+    fresh.dibs("setup", fresh.name, "--scope", scope, "--write")
+    if (fresh.name, scope) == ("claude", "project"):
+        trust_as_a_person_does(fresh)
+    (line,) = fresh.servers()
+    assert CONNECTED[fresh.name] in line
+    assert "has it already" in fresh.dibs("setup", fresh.name, "--scope", scope, "--write")
+    assert "All is well" in fresh.dibs("doctor", "--client", fresh.name)
+    fresh.dibs("setup", fresh.name, "--scope", scope, "--remove", "--write")
+    assert fresh.servers() == []
+
+
+def trust_as_a_person_does(fresh: Fresh) -> None:
+    """Say yes when Claude Code asks whether this folder is trusted, the one step that is left to a person."""
+    path = fresh.home / ".claude.json"
+    document = json.loads(path.read_bytes())
+    document.setdefault("projects", {})[os.fspath(fresh.project)] = {"hasTrustDialogAccepted": True}
+    path.write_text(json.dumps(document), encoding="utf-8")
