@@ -18,7 +18,7 @@ from pydantic import Field
 from dibs.answers import Request, Result
 from dibs.doctor import claim_symptoms, task_symptoms
 from dibs.doctor.claim_symptoms import reserved
-from dibs.doctor.findings import Finding, Symptom, in_order, tell
+from dibs.doctor.findings import Finding, Symptom, counted, counts, in_order, tell
 from dibs.doctor.surroundings import around, closed_folders, future_dates
 from dibs.doctor.task_symptoms import Seen
 from dibs.reconcile import reap_due
@@ -79,26 +79,15 @@ def examine_tasks_dir(session: Session, request: DoctorRequest, call: Call) -> D
 
 def _result(look: _Look, fixed: list[Symptom]) -> DoctorResult:
     findings = in_order([*tell(look.symptoms), *tell(fixed, fixed=True)])
-    to_mend = sum(finding.is_to_mend for finding in findings)
-    return DoctorResult(
-        status="to_mend" if to_mend else "well",
-        findings=findings,
-        message=_headline(look, findings, to_mend),
-    )
+    to_mend = any(finding.is_to_mend for finding in findings)
+    return DoctorResult(status="to_mend" if to_mend else "well", findings=findings, message=_headline(look, findings))
 
 
-def _headline(look: _Look, findings: list[Finding], to_mend: int) -> str:
-    mended = sum(finding.fixed for finding in findings)
-    notes = len(findings) - to_mend - mended
-    parts = [f"{mended} mended"] if mended else []
-    parts += [_counted(notes, "note")] if notes else []
-    if to_mend:
-        return ", ".join([f"{_counted(to_mend, 'thing')} to mend", *parts])
-    return f"All is well: {', '.join([_counted(look.tasks or 0, 'task'), _counted(look.claims or 0, 'claim'), *parts])}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _headline(look: _Look, findings: list[Finding]) -> str:
+    if any(finding.is_to_mend for finding in findings):
+        return ", ".join(counts(findings))
+    parts = [counted(look.tasks or 0, "task"), counted(look.claims or 0, "claim"), *counts(findings)]
+    return f"All is well: {', '.join(parts)}"
 
 
 # looking

@@ -20,7 +20,7 @@ from dibs.init_tasks_dir import InitResult, init_tasks_dir
 from dibs.registry import TOOLS, Tool
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.errors import DibsError, StoreFailure
-from dibs.store.settings import find_tasks_dir, named_tasks_dir
+from dibs.store.settings import environment, find_tasks_dir, named_tasks_dir
 from dibs.store.task_store import TaskStore
 from dibs.worker_prompt import worker_prompt
 from dibs_server.cli.console import (
@@ -39,7 +39,7 @@ from dibs_server.cli.console import (
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
-from dibs_server.clients.places import CLIENTS, Client, Scope
+from dibs_server.clients.places import CLIENTS, Client, Scope, find_places
 from dibs_server.clients.set_up import SetupRequest
 from dibs_server.clients.snippets import PRINTED, Printed
 
@@ -284,7 +284,33 @@ def setup_command(
     run_setup(client, request or None, key, tasks_dir, as_json=as_json)
 
 
+def _also_of_clients(doctor: click.Command) -> None:
+    """Give the doctor --client: it then examines not a tasks directory but how a client starts the server."""
+    of_directory = doctor.callback
+
+    def run(client: Client | None, **given: Any) -> None:
+        if client is None and of_directory is not None:
+            of_directory(**given)
+        elif client is not None:
+            from dibs_server.clients.examine_client import examine_client
+
+            if given["fix"] or given["tasks_dir"]:
+                raise click.UsageError(
+                    "--client looks at the client's own configuration: leave out --fix and --tasks-dir"
+                )
+            around = environment()
+            places = find_places(around, Path.cwd())
+            finish(
+                "examine_tasks_dir", given["as_json"], lambda call: examine_client(client, places, around, Path.cwd())
+            )
+
+    told = "Start the server as this client would, here, and say what stands in its way."
+    doctor.params.insert(1, click.Option(["--client"], type=click.Choice(CLIENTS), help=told))
+    doctor.callback = run
+
+
 program.add_command(serve_command)
 program.add_command(hook_command)
 for _tool in TOOLS:
     program.add_command(_command(_tool))
+_also_of_clients(program.commands["doctor"])

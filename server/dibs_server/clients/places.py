@@ -20,6 +20,7 @@ class Places:
     home: Path
     project: Path
     claude: Path
+    claude_settings: Path
     gemini: Path
     codex: Path
     trusted_folders: Path
@@ -46,10 +47,12 @@ def find_places(environment: Mapping[str, str], cwd: Path) -> Places:
     home = Path(environment.get("HOME") or Path.home())
     gemini = Path(environment.get("GEMINI_CLI_HOME") or home) / ".gemini"
     project = next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), cwd)
+    claude = environment.get("CLAUDE_CONFIG_DIR")
     return Places(
         home=home,
         project=project,
-        claude=Path(environment.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json",
+        claude=Path(claude or home) / ".claude.json",
+        claude_settings=Path(claude or home / ".claude") / "settings.json",
         gemini=gemini,
         codex=Path(environment.get("CODEX_HOME") or home / ".codex"),
         trusted_folders=Path(environment.get("GEMINI_CLI_TRUSTED_FOLDERS_PATH") or gemini / "trustedFolders.json"),

@@ -14,6 +14,7 @@ Kind = Literal[
     "settings", "directory", "file_system", "permissions", "not_mended", "invalid", "dependency", "circle", "parent",
     "reserved", "stale", "ended", "lost", "elsewhere", "copy", "gone", "damaged", "newer", "clock", "poison",
     "unwritten", "by_hand", "files", "report", "leftover",
+    "client", "command", "trust", "server", "tools", "twice", "outside", "noise",
 ]  # fmt: skip
 NAMED = 5
 
@@ -88,6 +89,19 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
         return worst, kind, finding.fixed, finding.path, finding.line or 0, finding.task_ids, finding.text
 
     return sorted(findings, key=rank)
+
+
+def counts(findings: Sequence[Finding]) -> list[str]:
+    """How many are to mend, were mended, and are notes; of what there is none nothing is said."""
+    to_mend, mended = sum(finding.is_to_mend for finding in findings), sum(finding.fixed for finding in findings)
+    notes = len(findings) - to_mend - mended
+    parts = [f"{counted(to_mend, 'thing')} to mend"] if to_mend else []
+    parts += [f"{mended} mended"] if mended else []
+    return parts + ([counted(notes, "note")] if notes else [])
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _finding(group: Sequence[Symptom], fixed: bool) -> Finding:

@@ -1,0 +1,68 @@
+"""Whether a client is willing to start a configured server here: folder trust, and approval of a project's servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dibs.doctor.findings import Symptom
+from dibs_server.clients.config_file import read_document
+from dibs_server.clients.entries import Entry
+from dibs_server.clients.places import Client, Places
+from dibs_server.clients.recipes import FORMATS, folder_trust
+from dibs_server.clients.values import Value, table_at, value_at
+
+TRUST_VARIABLE = "GEMINI_CLI_TRUST_WORKSPACE"
+
+
+def consent_symptoms(
+    client: Client, entry: Entry, places: Places, environment: Mapping[str, str], cwd: Path
+) -> Iterator[Symptom]:
+    """What keeps this client from starting the entry's server in ``cwd``. Raises SettingsError: a file is broken."""
+    if client == "gemini" and environment.get(TRUST_VARIABLE) != "true":
+        yield from _gemini(places, cwd)
+    if client == "codex" and entry.scope == "project":
+        yield from _codex(entry, places)
+    if client == "claude" and entry.path == places.project_config("claude"):
+        yield from _claude(entry, places)
+
+
+def _gemini(places: Places, cwd: Path) -> Iterator[Symptom]:
+    trusted = folder_trust(read_document(FORMATS["gemini"], places.trusted_folders), cwd)
+    if trusted:
+        return
+    what = f"Gemini CLI does not trust {cwd}: it starts no server there, and shows them as Disabled"
+    by_rule = f"{places.trusted_folders} says so; change it with `/permissions` in Gemini CLI"
+    yield Symptom("trust", "error", what, mend=by_rule if trusted is False else "trust it: dibs setup gemini --write")
+
+
+def _codex(entry: Entry, places: Places) -> Iterator[Symptom]:
+    document = read_document(FORMATS["codex"], places.user_config("codex"))
+    if value_at(document, ("projects", str(places.project), "trust_level")) != "trusted":
+        what = f"Codex does not trust {places.project}, and so does not read {entry.path}"
+        yield Symptom("trust", "error", what, mend="trust it: dibs setup codex --scope project --write")
+
+
+def _claude(entry: Entry, places: Places) -> Iterator[Symptom]:
+    form = FORMATS["claude"]
+    project = table_at(read_document(form, places.claude), ("projects", str(places.project)))
+    user = read_document(form, places.claude_settings)
+    local = read_document(form, places.project / ".claude" / "settings.local.json")
+    said: list[Mapping[str, Value]] = [user, local, project]
+    if any(entry.key in _names(each.get("disabledMcpjsonServers")) for each in said):
+        what = f"{entry.key} of {entry.path} is rejected (disabledMcpjsonServers): Claude Code does not start it"
+        yield Symptom("trust", "error", what, mend="take it off that list, or run `claude mcp reset-project-choices`")
+    elif not any(_approves(each, entry.key) for each in said):
+        what = f"{entry.key} of {entry.path} is pending approval: Claude Code does not start it"
+        yield Symptom("trust", "error", what, mend="approve it: dibs setup claude --scope project --write")
+    elif project.get("hasTrustDialogAccepted") is not True and not _approves(user, entry.key):
+        what = f"{places.project} is not trusted yet: newer versions of Claude Code do not start {entry.key} there"
+        yield Symptom("trust", "warning", what, mend="run `claude` there once, and say yes when it asks")
+
+
+def _approves(settings: Mapping[str, Value], key: str) -> bool:
+    return settings.get("enableAllProjectMcpServers") is True or key in _names(settings.get("enabledMcpjsonServers"))
+
+
+def _names(given: Value) -> list[Value]:
+    return given if isinstance(given, list) else []

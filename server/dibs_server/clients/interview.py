@@ -1,0 +1,64 @@
+"""Starting a configured server and asking it, over MCP, what an agent's client would ask first."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from dibs_server.clients.start import Start
+
+ANSWER_SECONDS = 30.0
+
+
+@dataclass
+class Interview:
+    """What came back. ``seconds`` is how long the first answer took, None: there was none, and ``failure`` says why."""
+
+    seconds: float | None = None
+    tools: list[str] = field(default_factory=list)
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    noise: str = ""
+
+
+def interview(start: Start) -> Interview:
+    """Start the server, let it answer in the client's time, list its tools and count its tasks; end it again."""
+    found = Interview()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        try:
+            anyio.run(_ask, start, found, errors)
+        except TimeoutError:
+            late = found.seconds is None
+            found.failure = f"within {start.seconds:g} s" if late else f"a call within {ANSWER_SECONDS:g} s"
+        except Exception as exc:  # whatever a program does that is no server of ours, it is told and not ours to raise
+            found.failure = f"as a server does ({_innermost(exc)})"
+        errors.seek(0)
+        found.noise = errors.read()
+    return found
+
+
+async def _ask(start: Start, found: Interview, errors: TextIO) -> None:
+    parameters = StdioServerParameters(
+        command=start.command, args=start.args, env=start.environment, cwd=str(start.cwd)
+    )
+    began = time.monotonic()
+    with anyio.fail_after(start.seconds) as patience:
+        async with Client(stdio_client(parameters, errlog=errors), mode="legacy") as client:
+            found.seconds = time.monotonic() - began
+            patience.deadline = anyio.current_time() + ANSWER_SECONDS
+            found.tools = [tool.name for tool in (await client.list_tools()).tools]
+            if "get_index_stats" in found.tools:
+                found.stats = (await client.call_tool("get_index_stats", {})).structured_content or {}
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error).strip() or type(error).__name__

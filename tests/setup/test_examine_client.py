@@ -1,0 +1,250 @@
+"""The doctor of a client: made-up configurations, and the real server started as the client would start it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homes import Home
+
+from dibs.examine_tasks_dir import DoctorResult
+from dibs_server.clients.entries import Entry, expanded
+from dibs_server.clients.examine_client import examine_client
+from dibs_server.clients.launch import Launch
+from dibs_server.clients.places import CLIENTS, Client, Scope
+from dibs_server.clients.set_up import SetupRequest, set_up
+from dibs_server.clients.start import start_of
+from support import write_task
+
+OURS = Launch(sys.executable, ("-m", "dibs_server", "serve"))
+READS_ON = "import sys; sys.stdin.buffer.read()"
+Doctor = Callable[..., DoctorResult]
+
+
+@pytest.fixture
+def doctor(home: Home) -> Doctor:
+    """Sets a client up, lets the test spoil its entry, and asks the doctor."""
+    write_task(home.project / "tasks", "t-1")
+
+    def ask(
+        client: Client, scope: Scope = "user", *, cwd: Path | None = None, environment: dict[str, str] | None = None,
+        **spoilt: Any,
+    ) -> DoctorResult:  # fmt: skip
+        set_up(SetupRequest(client, scope, write=True), OURS, home.places, again="")
+        if spoilt:
+            respell(home.places.config(client, scope), **spoilt)
+        return examine_client(client, home.places, home.environment | (environment or {}), cwd or home.project)
+
+    return ask
+
+
+def respell(path: Path, **spoilt: Any) -> None:
+    """Give the entry these values instead; None takes one out."""
+    document = json.loads(path.read_bytes())
+    entry = document["mcpServers"]["dibs"]
+    entry.update(spoilt)
+    for name in [name for name, value in spoilt.items() if value is None]:
+        del entry[name]
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def told(result: DoctorResult) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.severity) for finding in result.findings]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_that_was_set_up_is_well_and_it_is_said_on_what(client: Client, doctor: Doctor, home: Home) -> None:
+    result = doctor(client)
+    assert (result.status, result.findings) == ("well", [])
+    assert result.message.endswith(f" is connected to dibs, on {home.project / 'tasks'}: 1 task")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_that_knows_no_dibs_is_told_how_to_set_it_up(client: Client, home: Home) -> None:
+    result = examine_client(client, home.places, home.environment, home.project)
+    assert told(result) == [("client", "error")]
+    assert result.findings[0].mend == f"put it in: dibs setup {client} --write"
+
+
+def test_a_broken_configuration_is_told_with_its_line(home: Home) -> None:
+    home.places.claude.write_text('{\n"a": 1,\n}', encoding="utf-8")
+    result = examine_client("claude", home.places, home.environment, home.project)
+    assert told(result) == [("client", "error")]
+    assert result.findings[0].text == f"{home.places.claude}:3: a comma stands before }}"
+
+
+def test_a_missing_command_is_told_and_nothing_started(doctor: Doctor) -> None:
+    result = doctor("gemini", command="/nowhere/dibs", args=["serve"])
+    assert told(result) == [("command", "error")]
+    assert "/nowhere/dibs is not there" in result.findings[0].text
+
+
+def test_a_command_that_may_not_be_executed_is_told(doctor: Doctor, home: Home) -> None:
+    (home.folder / "dibs").write_text("", encoding="utf-8")
+    assert "cannot be executed" in doctor("claude", command=str(home.folder / "dibs")).findings[0].text
+
+
+def test_a_command_that_is_only_on_the_path_is_told(doctor: Doctor, home: Home) -> None:
+    script = home.folder / "py"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    result = doctor("claude", command="py", environment={"PATH": str(home.folder)})
+    assert told(result) == [("command", "warning")]
+    assert "is not a full path" in result.findings[0].text
+
+
+def test_a_server_that_does_not_answer_in_the_client_s_time_is_told_with_that_time(doctor: Doctor) -> None:
+    words = ["-c", READS_ON, "dibs_server", "serve"]
+    result = doctor("claude", environment={"MCP_TIMEOUT": "400"}, args=words)
+    assert told(result) == [("server", "error")]
+    assert "did not answer within 0.4 s, as Claude Code would start it" in result.findings[0].text
+
+
+def test_a_program_that_is_no_server_is_told(doctor: Doctor) -> None:
+    result = doctor("claude", args=["-c", "print('hello')", "dibs_server", "serve"])
+    assert told(result) == [("server", "error")]
+
+
+def test_a_server_that_talks_on_stderr_is_told(doctor: Doctor) -> None:
+    program = "import sys; print('hello ' * 9, file=sys.stderr); from dibs_server.__main__ import main; main()"
+    result = doctor(
+        "gemini", args=["-c", f"import sys; sys.argv = ['dibs', 'serve']; {program}", "dibs_server", "serve"]
+    )
+    assert told(result) == [("noise", "warning")]
+    assert "writes 55 characters to stderr, which some clients never read: hello hello" in result.findings[0].text
+
+
+@pytest.mark.parametrize(("client", "option"), [("claude", "alwaysLoad"), ("gemini", "trust")])
+def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option: str, doctor: Doctor) -> None:
+    result = doctor(client, **{option: None})
+    assert told(result) == [("tools", "warning")]
+    assert f"has no `{option}`" in result.findings[0].text
+    assert result.findings[0].mend == f"add it: dibs setup {client} --write"
+
+
+def test_codex_that_does_not_wait_for_its_tools_is_told(doctor: Doctor, home: Home) -> None:
+    doctor("codex")
+    config = home.places.user_config("codex")
+    config.write_text(config.read_text(encoding="utf-8").replace("required = true\n", ""), encoding="utf-8")
+    result = examine_client("codex", home.places, home.environment, home.project)
+    assert told(result) == [("tools", "warning")]
+
+
+def test_a_folder_that_gemini_does_not_trust_is_told(doctor: Doctor, home: Home) -> None:
+    assert doctor("gemini").status == "well"
+    home.places.trusted_folders.unlink()
+    result = examine_client("gemini", home.places, home.environment, home.project)
+    assert told(result) == [("trust", "error")]
+    assert result.findings[0].mend == "trust it: dibs setup gemini --write"
+    trusting = home.environment | {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    assert examine_client("gemini", home.places, trusting, home.project).status == "well"
+    home.places.trusted_folders.write_text(json.dumps({str(home.folder): "DO_NOT_TRUST"}), encoding="utf-8")
+    by_rule = examine_client("gemini", home.places, home.environment, home.project)
+    assert "change it with `/permissions`" in by_rule.findings[0].mend
+
+
+def test_a_project_server_of_claude_needs_approval_and_trust(doctor: Doctor, home: Home) -> None:
+    assert told(doctor("claude", "project")) == [("trust", "warning")]
+    local = home.project / ".claude" / "settings.local.json"
+    local.unlink()
+    result = examine_client("claude", home.places, home.environment, home.project)
+    assert told(result) == [("trust", "error")]
+    assert "is pending approval" in result.findings[0].text
+    home.places.claude_settings.parent.mkdir()
+    home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
+    assert examine_client("claude", home.places, home.environment, home.project).status == "well"
+    local.write_text('{"disabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
+    rejected = examine_client("claude", home.places, home.environment, home.project)
+    assert "is rejected" in rejected.findings[0].text
+
+
+def test_a_project_that_codex_does_not_trust_is_told(doctor: Doctor, home: Home) -> None:
+    assert doctor("codex", "project").status == "well"
+    home.places.user_config("codex").unlink()
+    result = examine_client("codex", home.places, home.environment, home.project)
+    assert told(result) == [("trust", "error")]
+
+
+def test_the_same_server_twice_is_told_and_on_two_directories_it_is_an_error(doctor: Doctor, home: Home) -> None:
+    set_up(SetupRequest("claude", "project", key="tm", write=True), OURS, home.places, again="")
+    trusted = {str(home.project): {"hasTrustDialogAccepted": True}}
+    home.places.claude.write_text(json.dumps({"projects": trusted}), encoding="utf-8")
+    twice = doctor("claude")
+    assert told(twice) == [("twice", "warning")]
+    assert twice.findings[0].mend == "take one out: dibs setup claude --remove --write"
+    (home.folder / "others").mkdir()
+    two = doctor("claude", args=[*OURS.args, "--tasks-dir", str(home.folder / "others")])
+    assert told(two) == [("twice", "error")]
+    assert str(home.folder / "others") in two.findings[0].text
+
+
+def test_no_tasks_directory_from_there_is_told_with_how_to_make_one(doctor: Doctor, home: Home) -> None:
+    elsewhere = home.folder / "elsewhere"
+    elsewhere.mkdir()
+    result = doctor("claude", cwd=elsewhere)
+    assert told(result) == [("directory", "error")]
+    assert "dibs init" in result.findings[0].mend
+
+
+@pytest.mark.parametrize(("client", "severity"), [("claude", "note"), ("gemini", "warning")])
+def test_tasks_outside_the_workspace_are_told_with_the_flag_that_opens_them(
+    client: Client, severity: str, doctor: Doctor, home: Home
+) -> None:
+    others = write_task(home.folder / "others", "o-1").parent
+    result = doctor(client, args=[*OURS.args, "--tasks-dir", str(others)])
+    assert told(result) == [("outside", severity)]
+    assert result.findings[0].mend.endswith(f" {others}")
+    assert result.status == ("well" if client == "claude" else "to_mend")
+
+
+def start_in(home: Home, client: Client, written: dict[str, Any], **environment: str) -> dict[str, str]:
+    entry = Entry("dibs", home.places.config(client, "user"), "user", {"command": "dibs", **written})
+    return start_of(client, entry, home.places, {"PATH": "/bin", **environment}, home.project).environment
+
+
+def test_each_client_s_environment_is_what_it_lets_through(home: Home) -> None:
+    given = {"DIBS_TASKS_DIR": "/t", "MY_TOKEN": "1", "PROJECT_KEY": "2", "FOO": "3", "GEMINI_CLI_KEY": "4"}
+    claude = start_in(home, "claude", {"env": {"A": "${FOO}-${NONE:-x}-$FOO"}}, **given)
+    assert claude == {
+        "PATH": "/bin",
+        **given,
+        "A": "3-x-$FOO",
+        "CLAUDECODE": "1",
+        "CLAUDE_PROJECT_DIR": str(home.project),
+    }
+    gemini = start_in(home, "gemini", {"env": {"OUR_TOKEN": "$FOO"}}, **given)
+    kept = {"DIBS_TASKS_DIR": "/t", "FOO": "3", "GEMINI_CLI_KEY": "4"}
+    assert gemini == {"PATH": "/bin", **kept, "GEMINI_CLI": "1", "OUR_TOKEN": "3"}
+    assert start_in(home, "codex", {}, **given) == {"PATH": "/bin"}
+    named = {"env_vars": ["DIBS_TASKS_DIR", "NONE"], "env": {"B": "$FOO"}}
+    assert start_in(home, "codex", named, **given) == {"PATH": "/bin", "DIBS_TASKS_DIR": "/t", "B": "$FOO"}
+
+
+def test_variables_are_filled_in_as_the_client_does() -> None:
+    given = {"A": "1", "EMPTY": ""}
+    assert expanded("${A} ${B:-two} ${EMPTY:-three} ${C} $A", given, bare=False) == "1 two three  $A"
+    assert expanded("$A.$B", given, bare=True) == "1."
+
+
+def test_the_private_entry_of_a_project_wins_over_the_shared_and_that_over_the_user_s(home: Home) -> None:
+    def entry(command: str) -> dict[str, Any]:
+        return {"dibs": {"command": command, "args": ["-m", "dibs_server", "serve"], "alwaysLoad": True}}
+
+    (home.project / ".mcp.json").write_text(json.dumps({"mcpServers": entry("/shared")}), encoding="utf-8")
+    both: dict[str, Any] = {"mcpServers": entry("/user"), "projects": {}}
+    home.places.claude.write_text(json.dumps(both), encoding="utf-8")
+    assert "/shared is not there" in first_text(home)
+    both["projects"][str(home.project)] = {"mcpServers": entry("/private")}
+    home.places.claude.write_text(json.dumps(both), encoding="utf-8")
+    assert "/private is not there" in first_text(home)
+    (home.project / ".mcp.json").unlink()
+    home.places.claude.write_text(json.dumps({"mcpServers": entry("/user")}), encoding="utf-8")
+    assert "/user is not there" in first_text(home)
+
+
+def first_text(home: Home) -> str:
+    return examine_client("claude", home.places, home.environment, home.project).findings[0].text
