@@ -87,7 +87,7 @@ def test_the_doctor_of_a_client_looks_and_ends_like_the_doctor(home: Path) -> No
         "1 thing to mend",
     ]
     dibs(home, "init")
-    dibs(home, "setup", "gemini", "--write")
-    well = dibs(home, "doctor", "--client", "gemini", "--json")
+    dibs(home, "setup", "claude", "--write")
+    well = dibs(home, "doctor", "--client", "claude", "--json")
     assert (well.returncode, json.loads(well.stdout)["status"]) == (0, "well")
-    assert dibs(home, "doctor", "--client", "gemini", "--fix").returncode == 2
+    assert dibs(home, "doctor", "--client", "claude", "--fix").returncode == 2

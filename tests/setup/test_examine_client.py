@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from homes import Home
 
+from dibs.doctor.findings import Symptom
 from dibs.examine_tasks_dir import DoctorResult
-from dibs_server.clients.entries import Entry, expanded
+from dibs_server.clients import start
+from dibs_server.clients.consent import consent_symptoms
+from dibs_server.clients.entries import Entry, entries_of, expanded
 from dibs_server.clients.examine_client import examine_client
 from dibs_server.clients.launch import Launch
 from dibs_server.clients.places import CLIENTS, Client, Scope
@@ -26,8 +29,9 @@ Doctor = Callable[..., DoctorResult]
 
 
 @pytest.fixture
-def doctor(home: Home) -> Doctor:
-    """Sets a client up, lets the test spoil its entry, and asks the doctor."""
+def doctor(home: Home, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Sets a client up, lets the test spoil its entry, and asks the doctor; a busy machine may take its time."""
+    monkeypatch.setattr(start, "GEMINI_SECONDS", 60.0)
     write_task(home.project / "tasks", "t-1")
 
     def ask(
@@ -126,47 +130,61 @@ def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option
     assert result.findings[0].mend == f"add it: dibs setup {client} --write"
 
 
-def test_codex_that_does_not_wait_for_its_tools_is_told(doctor: Doctor, home: Home) -> None:
-    doctor("codex")
+def test_codex_that_does_not_wait_for_its_tools_is_told(home: Home) -> None:
+    set_up(SetupRequest("codex", write=True), OURS, home.places, again="")
     config = home.places.user_config("codex")
     config.write_text(config.read_text(encoding="utf-8").replace("required = true\n", ""), encoding="utf-8")
     result = examine_client("codex", home.places, home.environment, home.project)
-    assert told(result) == [("tools", "warning")]
+    assert ("tools", "warning") in told(result)
 
 
-def test_a_folder_that_gemini_does_not_trust_is_told(doctor: Doctor, home: Home) -> None:
-    assert doctor("gemini").status == "well"
+def consent(home: Home, client: Client, **environment: str) -> list[Symptom]:
+    (entry,) = entries_of(client, home.places)
+    return list(consent_symptoms(client, entry, home.places, environment, home.project))
+
+
+def test_what_a_client_does_not_consent_to_is_among_what_its_doctor_tells(doctor: Doctor, home: Home) -> None:
+    result = doctor("claude", "project")
+    assert told(result) == [("trust", "warning")]
+    assert result.findings[0].mend == "run `claude` there once, and say yes when it asks"
+
+
+def test_a_folder_that_gemini_does_not_trust_is_told(home: Home) -> None:
+    set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
+    assert consent(home, "gemini") == []
     home.places.trusted_folders.unlink()
-    result = examine_client("gemini", home.places, home.environment, home.project)
-    assert told(result) == [("trust", "error")]
-    assert result.findings[0].mend == "trust it: dibs setup gemini --write"
-    trusting = home.environment | {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
-    assert examine_client("gemini", home.places, trusting, home.project).status == "well"
+    (symptom,) = consent(home, "gemini")
+    assert (symptom.kind, symptom.severity) == ("trust", "error")
+    assert symptom.mend == "trust it: dibs setup gemini --write"
+    assert consent(home, "gemini", GEMINI_CLI_TRUST_WORKSPACE="true") == []
     home.places.trusted_folders.write_text(json.dumps({str(home.folder): "DO_NOT_TRUST"}), encoding="utf-8")
-    by_rule = examine_client("gemini", home.places, home.environment, home.project)
-    assert "change it with `/permissions`" in by_rule.findings[0].mend
+    assert "change it with `/permissions`" in consent(home, "gemini")[0].mend
 
 
-def test_a_project_server_of_claude_needs_approval_and_trust(doctor: Doctor, home: Home) -> None:
-    assert told(doctor("claude", "project")) == [("trust", "warning")]
+def test_a_project_server_of_claude_needs_approval_and_trust(home: Home) -> None:
+    set_up(SetupRequest("claude", "project", write=True), OURS, home.places, again="")
     local = home.project / ".claude" / "settings.local.json"
+    trusted = {"projects": {str(home.project): {"hasTrustDialogAccepted": True}}}
+    home.places.claude.write_text(json.dumps(trusted), encoding="utf-8")
+    assert consent(home, "claude") == []
     local.unlink()
-    result = examine_client("claude", home.places, home.environment, home.project)
-    assert told(result) == [("trust", "error")]
-    assert "is pending approval" in result.findings[0].text
+    (pending,) = consent(home, "claude")
+    assert (pending.severity, "is pending approval" in pending.one) == ("error", True)
     home.places.claude_settings.parent.mkdir()
     home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
-    assert examine_client("claude", home.places, home.environment, home.project).status == "well"
+    home.places.claude.unlink()
+    assert consent(home, "claude") == []
     local.write_text('{"disabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
-    rejected = examine_client("claude", home.places, home.environment, home.project)
-    assert "is rejected" in rejected.findings[0].text
+    (rejected,) = consent(home, "claude")
+    assert (rejected.severity, "is rejected" in rejected.one) == ("error", True)
 
 
-def test_a_project_that_codex_does_not_trust_is_told(doctor: Doctor, home: Home) -> None:
-    assert doctor("codex", "project").status == "well"
+def test_a_project_that_codex_does_not_trust_is_told(home: Home) -> None:
+    set_up(SetupRequest("codex", "project", write=True), OURS, home.places, again="")
+    assert consent(home, "codex") == []
     home.places.user_config("codex").unlink()
-    result = examine_client("codex", home.places, home.environment, home.project)
-    assert told(result) == [("trust", "error")]
+    (symptom,) = consent(home, "codex")
+    assert (symptom.kind, symptom.severity) == ("trust", "error")
 
 
 def test_the_same_server_twice_is_told_and_on_two_directories_it_is_an_error(doctor: Doctor, home: Home) -> None:
@@ -222,6 +240,16 @@ def test_each_client_s_environment_is_what_it_lets_through(home: Home) -> None:
     assert start_in(home, "codex", {}, **given) == {"PATH": "/bin"}
     named = {"env_vars": ["DIBS_TASKS_DIR", "NONE"], "env": {"B": "$FOO"}}
     assert start_in(home, "codex", named, **given) == {"PATH": "/bin", "DIBS_TASKS_DIR": "/t", "B": "$FOO"}
+
+
+def test_each_client_s_patience_is_its_own(home: Home) -> None:
+    def seconds(client: Client, environment: dict[str, str], **written: Any) -> float:
+        entry = Entry("dibs", home.places.config(client, "user"), "user", {"command": "dibs", **written})
+        return start_of(client, entry, home.places, environment, home.project).seconds
+
+    assert seconds("gemini", {}, timeout=600_000) == 5
+    assert (seconds("claude", {}), seconds("claude", {"MCP_TIMEOUT": "1500"})) == (30, 1.5)
+    assert (seconds("codex", {}), seconds("codex", {}, startup_timeout_sec=30)) == (10, 30)
 
 
 def test_variables_are_filled_in_as_the_client_does() -> None:
