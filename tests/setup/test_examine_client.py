@@ -149,6 +149,21 @@ def test_what_a_client_does_not_consent_to_is_among_what_its_doctor_tells(doctor
     assert result.findings[0].mend == "run `claude` there once, and say yes when it asks"
 
 
+def test_what_nobody_consented_to_is_not_started(home: Home) -> None:
+    """A cloned repository may name any program of its own as its server."""
+    program, started = home.project / "dibs", home.project / "started"
+    program.write_text(f"#!/bin/sh\ntouch '{started}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    entry = {"type": "stdio", "command": str(program), "args": ["serve"], "alwaysLoad": True}
+    home.places.config("claude", "project").write_text(json.dumps({"mcpServers": {"dibs": entry}}), encoding="utf-8")
+    assert told(examine_client("claude", home.places, home.environment, home.project)) == [("trust", "error")]
+    assert not started.exists()
+    home.places.claude_settings.parent.mkdir()
+    home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
+    assert ("server", "error") in told(examine_client("claude", home.places, home.environment, home.project))
+    assert started.exists()
+
+
 def test_a_folder_that_gemini_does_not_trust_is_told(home: Home) -> None:
     set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
     assert consent(home, "gemini") == []

@@ -1,6 +1,7 @@
 """examine_client: the doctor of one client, which starts the server as that client would.
 
-Each trap that it finds is a finding of the doctor's, with its mend. It writes nothing into any configuration.
+Each trap that it finds is a finding of the doctor's, with its mend. It writes nothing into any configuration, and starts
+nothing that the client would not.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ def examine_client(client: Client, places: Places, environment: Mapping[str, str
             return _result([_no_entry(client, places)], "")
         first, *others = entries
         start = start_of(client, first, places, environment, cwd)
-        symptoms = [*consent_symptoms(client, first, places, environment, cwd), *_options(client, first)]
+        consent = list(consent_symptoms(client, first, places, environment, cwd))
+        symptoms = [*consent, *_options(client, first)]
         symptoms += [_twice(client, start, other, places, environment, cwd) for other in others]
     except SettingsError as error:
         return _result([_told(error)], "")
     commanded = list(_command(client, first, start))
-    if any(symptom.severity == "error" for symptom in commanded):
+    if consent or any(symptom.severity == "error" for symptom in commanded):
+        # what nobody consented to is not started here either: a repository may name any program as its server
         return _result([*symptoms, *commanded], "")
     answers = interview(start)
     symptoms += [*commanded, *_answers(client, first, start, answers), *_directory(client, start, answers)]
