@@ -1,7 +1,7 @@
 """examine_client: the doctor of one client, which starts the server as that client would.
 
-Each trap that it finds is a finding of the doctor's, with its mend. It writes nothing into any configuration, and starts
-nothing that the client would not.
+Each trap that it finds is a finding of the doctor's, with its mend. It writes nothing into any configuration, and
+starts nothing that the client would not.
 """
 
 from __future__ import annotations
