@@ -34,6 +34,8 @@ class Claude(Client):
             "ANTHROPIC_BASE_URL": url,
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
+            # else it asks its model without the tools of a server that takes longer to start, as on a busy machine
+            "CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "100000",
         }
 
     def answer(self, stdout: str) -> str:

@@ -8,8 +8,9 @@
         running.kill()                                             # the program and all that it started
         run = running.ended()
 
-``client.mcp_list()`` is what the program says of its servers, ``client.tool("get_task")`` the name under which the
-model sees a tool, ``client.call(*words)`` any other command of the program. ``home`` and ``project`` are its folders.
+``client.mcp_list()`` is what the program says of its servers, ``client.connects()`` whether it reaches ours,
+``client.tool("get_task")`` the name under which the model sees a tool, ``client.call(*words)`` any other command of the
+program. ``home`` and ``project`` are its folders.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from installed import PATH, PROGRAMS
 from model_service import Dialect, ModelService, serving
 from scripts import Script, Turn
 
-PATIENCE_SECONDS = 100
+PATIENCE_SECONDS = 240
+ASKED_AGAIN = 5
 SERVER = "dibs"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -116,6 +118,12 @@ class Client(Program, ABC):
     def mcp_list(self) -> str:
         listed = self.call("mcp", "list")
         return listed.stdout + listed.stderr
+
+    def connects(self, server: str = SERVER) -> bool:
+        """Whether ``mcp list`` says so. Five seconds, all that some give a server, can be too few: asked again."""
+        answers = (self.mcp_list() for _ in range(ASKED_AGAIN))
+        lines = (line.strip() for answer in answers for line in answer.splitlines() if f"{server}: " in line)
+        return any(line.endswith(" Connected") for line in lines)
 
     def run(self, prompt: str, script: Script, *arguments: str | Path) -> Run:
         """Give the program a prompt, its model a script; returns when it has ended well and the script is through."""

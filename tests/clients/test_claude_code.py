@@ -14,7 +14,7 @@ from workers import complete
 
 from support import header, write_task
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 ANN, BEN = "You are Ann.", "You are Ben."
 

@@ -11,7 +11,7 @@ from workers import complete
 
 from support import header, write_task
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 BAD_CALLS = 400
 IN_ONE_TURN = 40

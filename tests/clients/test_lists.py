@@ -17,7 +17,7 @@ from documents import fenced
 from support import header, write_file, write_task
 from wire import DIBS
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 CLAUDE_S, GEMINI_S = 0, 1
@@ -65,8 +65,7 @@ def test_a_client_connects_as_the_page_configures_it(
     client = make_client(kind, configured=False)
     assert "dibs" not in client.mcp_list()
     write_file(client.project / file, shown("json", number))
-    (line,) = [line for line in client.mcp_list().splitlines() if "dibs: " in line]
-    assert line.strip().endswith(("- Connected", "✔ Connected"))
+    assert client.connects()
 
 
 def test_codex_reads_what_the_page_says(project: Path, tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def test_the_task_of_a_killed_client_is_finished_by_another(
     held, over = threading.Event(), threading.Event()
 
     def dies(turn: Turn) -> Said:
-        yield Call("claim_next_task", caller="mortal")
+        turn = yield Call("claim_next_task", caller="mortal")
+        assert turn.result.fact("status") == "claimed"
         held.set()
         over.wait(PATIENCE_SECONDS)
         return "too late to be heard"

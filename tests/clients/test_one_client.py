@@ -14,7 +14,7 @@ from workers import complete, working_off
 from dibs.store.ledger import Ledger
 from support import header, orphans, write_task
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 
 def test_a_claimed_task_is_completed_in_its_file(client: Client, tasks_dir: Path) -> None:
