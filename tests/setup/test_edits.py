@@ -153,3 +153,17 @@ def test_deep_nesting_is_refused_and_does_not_end_the_program() -> None:
         COMMENTED.parse('{"a":' * 100_000)
     with pytest.raises(BrokenText, match="nested too deeply"):
         TOML.parse("a = " + "[" * 100_000)
+
+
+def test_comments_beside_an_entry_that_goes_stay() -> None:
+    last = '{\n  "mcpServers": {\n    "a": {}, // mine\n    "dibs": {"command": "x"}\n  }, "late": 1\n}\n'
+    assert undone(COMMENTED, last, IN_JSON, "{}") == ('{\n  "mcpServers": {\n    "a": {} // mine\n  }, "late": 1\n}\n')
+    first = '{"mcpServers": { "dibs": {"command": "x"}, // yours\n "b": {}}}'
+    assert undone(COMMENTED, first, IN_JSON, "{}") == '{"mcpServers": { // yours\n "b": {}}}'
+
+
+def test_an_entry_of_the_same_value_in_another_style_is_left_alone() -> None:
+    json_text = '{"mcpServers":{"dibs":{"args":[ "serve" ],"command":"/bin/dibs","trust":true}}}'
+    assert applied(PLAIN, json_text, IN_JSON) == json_text
+    toml_text = "[mcp_servers.dibs]\ncommand='/bin/dibs'\nargs=['serve',]\ntrust=true\n"
+    assert applied(TOML, toml_text, IN_TOML) == toml_text
