@@ -14,7 +14,8 @@ from dibs_server.cli.program import POSITIONAL, program
 from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
-BESIDES = {"init", "serve", "demo", "watch"}
+BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook"}
+FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook"}
 every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
 
 
@@ -44,6 +45,7 @@ def test_the_flags_are_the_arguments_with_dashes(row: Tool) -> None:
     positional = [param.name for param in command_of(row).params if isinstance(param, click.Argument)]
     fields = row.request.model_fields
     expected = {name: [f"--{name.replace('_', '-')}"] for name in fields if name not in positional}
+    expected |= {"client": ["--client"]} if row.command == "doctor" else {}
     assert options == {**expected, "tasks_dir": ["--tasks-dir"], "as_json": ["--json"]}
     assert positional == [name for name in POSITIONAL if name in fields and fields[name].is_required()]
 
@@ -63,8 +65,8 @@ def test_the_id_of_an_existing_task_is_positional(row: Tool) -> None:
     assert ("id" in arguments) == required
 
 
-@pytest.mark.parametrize("name", sorted(program.commands.keys() - {"serve"}))
-def test_every_subcommand_but_serve_can_answer_in_json(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(program.commands.keys() - FOR_OTHER_PROGRAMS))
+def test_every_subcommand_for_people_can_answer_in_json(name: str) -> None:
     assert "--json" in run_dibs(name, "--help").stdout
 
 

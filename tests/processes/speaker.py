@@ -6,6 +6,7 @@ another one before anything is opened. The name ``renew`` renews what the sessio
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -19,6 +20,9 @@ from dibs.renewing import renew_claims
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
+
+
+importlib.import_module("psutil")  # which the first claim asks for, when another user may not read it any more
 
 
 def main(tasks_dir: Path, client: str, ahead: timedelta, uid: int | None) -> None:

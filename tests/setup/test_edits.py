@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from written import json_texts, toml_texts
 
@@ -17,6 +17,7 @@ from dibs_server.clients.values import BrokenText
 PLAIN, COMMENTED, TOML = JsonText(), JsonText(comments=True), TomlText()
 ENTRY: dict[str, Any] = {"command": "/bin/dibs", "args": ["serve"], "trust": True}
 IN_JSON, IN_TOML = Edit(("mcpServers", "dibs"), ENTRY), Edit(("mcp_servers", "dibs"), ENTRY)
+patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LISTED = Edit(("enabled", "list"), "dibs", listed=True)
 
 
@@ -28,6 +29,7 @@ def there_and_back(form: Format, text: str, edit: Edit) -> str:
     return put
 
 
+@patiently
 @given(json_texts(comments=True))
 @example('{ "mcpServers": {} } // end')
 @example("")
@@ -35,11 +37,13 @@ def test_json_comes_back_byte_for_byte(text: str) -> None:
     there_and_back(COMMENTED, text, IN_JSON)
 
 
+@patiently
 @given(json_texts(comments=False), st.sampled_from([IN_JSON, LISTED, Edit(("/a folder",), "TRUST_FOLDER")]))
 def test_plain_json_comes_back_byte_for_byte(text: str, edit: Edit) -> None:
     there_and_back(PLAIN, text, edit)
 
 
+@patiently
 @given(toml_texts())
 def test_toml_comes_back_byte_for_byte(text: str) -> None:
     put = there_and_back(TOML, text, IN_TOML)
@@ -47,6 +51,7 @@ def test_toml_comes_back_byte_for_byte(text: str) -> None:
     assert put.count("\r\n") in (0, put.count("\n"))
 
 
+@patiently
 @given(json_texts(comments=True))
 def test_taking_an_entry_out_of_changed_json_leaves_all_else(text: str) -> None:
     put = applied(COMMENTED, applied(COMMENTED, text, IN_JSON), Edit(("late",), {"comer": [1]}))
@@ -57,6 +62,7 @@ def test_taking_an_entry_out_of_changed_json_leaves_all_else(text: str) -> None:
     assert left.count("/*") == text.count("/*")
 
 
+@patiently
 @given(toml_texts(), st.sampled_from(["", "\n", "\n\n# theirs\n"]))
 def test_taking_an_entry_out_of_changed_toml_leaves_all_else(text: str, gap: str) -> None:
     put = applied(TOML, text, IN_TOML)
@@ -68,6 +74,7 @@ def test_taking_an_entry_out_of_changed_toml_leaves_all_else(text: str, gap: str
     assert left.endswith(f"{gap.lstrip()}[late]\ncomer = 1\n")
 
 
+@patiently
 @given(json_texts(comments=False), st.sampled_from(["\n", "\r\n"]))
 def test_what_is_put_in_has_the_line_ends_of_the_file(text: str, newline: str) -> None:
     text = text.replace("\r\n", "\n").replace("\n", newline)
