@@ -21,7 +21,6 @@ from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
 
-
 importlib.import_module("psutil")  # which the first claim asks for, when another user may not read it any more
 
 
