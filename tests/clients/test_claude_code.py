@@ -73,6 +73,9 @@ def test_subagents_behind_one_server_each_end_their_own_task(
             assert first_is_done.wait(PATIENCE_SECONDS)
         turn = yield complete(mine)
         assert f"{mine.fact('id')} is done" in turn.result.text
+        if me == first:
+            turn = yield Call("complete_task", id=theirs, summary="Not mine.")
+            assert "token_required: " in turn.result.text
         first_is_done.set()
         return "Mine is done."
 

@@ -254,15 +254,17 @@ class Driver:
         return {"late"} if task.record is None and task.late(token, how) else {"claim_lost"}
 
     def _expect_without_token(self, process: Process, task: TaskModel, how: str) -> set[str]:
-        """Only the process that holds it, if it holds no other, and never held an earlier claim on this task."""
+        """Only the process that holds it, if it never held two at once or for two callers, nor an earlier claim on
+        this task. A claim that was given up at once may have counted as held, or not."""
         if task.record is None:
             by_hand = {"taken_away": task.sheet.word == "in_progress", "renewed": False, "released": False}
             may = process.kind == "person" and by_hand.get(how, task.sheet.word not in ENDED)
             return {"ok"} if may else {"not_claimed"}
         mine = [t for t in self.world.tasks.values() if t.record is not None and t.record.process is process]
-        if process.kind != "server" or mine != [task] or len(process.ever.get(task.id, ())) > 1:
+        once = len(process.ever.get(task.id, ())) <= 1
+        if process.kind != "server" or mine != [task] or process.several or not once:
             return {"token_required"}
-        sure = set(process.held) == {task.id} and task.id not in process.past
+        sure = set(process.held) == {task.id} and task.id not in process.past and not process.gave_up
         return {"ok"} if sure else {"ok", "token_required"}
 
     def _end(self, process: Process, task: TaskModel, token: str, how: str, report: str) -> None:

@@ -79,6 +79,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
                 undo()
                 process.past.add(meant.id)
                 process.held.pop(meant.id, None)
+                process.gave_up = True
                 process.locked = process.kind == "server"
             else:
                 self._claimed(process, meant, caller, result.claim_token, expected == "resumed")

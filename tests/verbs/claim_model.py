@@ -178,11 +178,16 @@ class Process:
     unnamed: set[str] = field(default_factory=set)
     last_call: dict[str, datetime] = field(default_factory=dict)
     ever: dict[str, set[str]] = field(default_factory=dict)
+    callers: set[str] = field(default_factory=set)
+    several: bool = False
+    gave_up: bool = False
 
     def took(self, task_id: str, record: Record) -> None:
         if task_id in self.held:
             self.past.add(task_id)
         self.held[task_id] = record
+        self.callers.add(record.caller)
+        self.several = self.several or len(self.held) > 1 or len(self.callers) > 1
         self.unnamed.add(record.token)
         self.ever.setdefault(task_id, set()).add(record.token)
 

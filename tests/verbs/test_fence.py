@@ -66,7 +66,26 @@ def test_without_a_token_a_process_with_two_claims_is_asked_which(session: Sessi
     with pytest.raises(TokenRequired):
         call(session, "complete_task", id="t-1")
     call(session, "complete_task", id="t-2", claim_token=second.claim_token)
-    call(session, "complete_task", id="t-1")
+    with pytest.raises(TokenRequired):
+        call(session, "complete_task", id="t-1")
+
+
+def test_who_has_ended_its_own_task_cannot_end_its_sibling_s_without_a_token(session: Session, tasks_dir: Path) -> None:
+    """Two subagents behind one server: when one is through, the process holds one claim, and it is not that one's."""
+    for number in range(3):
+        write_task(tasks_dir, f"t-{number}")
+    ann = claim(session, caller="ann")
+    call(session, "complete_task", id=ann.task.id, claim_token=ann.claim_token)
+    claim(session, caller="ben")
+    with pytest.raises(TokenRequired, match="t-1 is held by ben"):
+        call(session, "complete_task", id="t-1")
+
+
+def test_one_agent_after_another_task_needs_no_token(session: Session, tasks_dir: Path) -> None:
+    for number in range(3):
+        write_task(tasks_dir, f"t-{number}")
+        claim(session)
+        call(session, "complete_task", id=f"t-{number}")
 
 
 def test_a_shell_has_no_process_that_could_hold_a_claim(make_session: Callable[..., Session], tasks_dir: Path) -> None:

@@ -70,6 +70,8 @@ class Session:
         self._lock = threading.Lock()
         self._held: dict[str, Claim] = {}
         self._past: set[str] = set()
+        self._several = False
+        self._callers: set[str] = set()
         self._unnamed: set[str] = set()
         self._last_call: dict[str, datetime] = {}
         self._left: dict[str, tuple[Claim, Claim | None]] = {}
@@ -125,6 +127,9 @@ class Session:
                 # an earlier claim of this process was lost unnoticed, and its caller may still speak for it
                 self._past.add(claim.id.casefold())
             self._held[claim.id.casefold()] = claim
+            self._callers.add(claim.owner.caller.casefold())
+            # two at once, or two callers: several agents are behind this server, and will be when one is left over
+            self._several = self._several or len(self._held) > 1 or len(self._callers) > 1
             self._unnamed.add(claim.token)
 
     def renewed(self, claim: Claim) -> None:
@@ -169,9 +174,10 @@ class Session:
         return self.alive_name is not None and claim.owner.alive == self.alive_name
 
     def may_speak_without_token(self, claim: Claim) -> bool:
-        """One claim, and never an earlier one on this task: then a call without a token can only mean this one."""
+        """One claim, never two at once or for two callers, never an earlier one on this task: then a call without a
+        token can only mean this one."""
         with self._lock:
-            only = len(self._held) == 1 and claim.id.casefold() in self._held
+            only = not self._several and claim.id.casefold() in self._held
             return self.is_ours(claim) and only and claim.id.casefold() not in self._past
 
     def is_unnamed(self, claim: Claim) -> bool:
