@@ -14,7 +14,7 @@ from homes import Home
 from dibs.doctor.findings import Symptom
 from dibs.examine_tasks_dir import DoctorResult
 from dibs_server.clients import start
-from dibs_server.clients.consent import consent_symptoms
+from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
 from dibs_server.clients.entries import Entry, entries_of, expanded
 from dibs_server.clients.examine_client import examine_client
 from dibs_server.clients.launch import Launch
@@ -174,6 +174,37 @@ def test_a_folder_that_gemini_does_not_trust_is_told(home: Home) -> None:
     assert consent(home, "gemini", GEMINI_CLI_TRUST_WORKSPACE="true") == []
     home.places.trusted_folders.write_text(json.dumps({str(home.folder): "DO_NOT_TRUST"}), encoding="utf-8")
     assert "change it with `/permissions`" in consent(home, "gemini")[0].mend
+
+
+@pytest.mark.parametrize(
+    ("user", "project", "variable", "told_of"),
+    [
+        (None, None, {}, ""),
+        (True, None, {}, "sandbox: True"),
+        ("docker", None, {}, "sandbox: docker"),
+        ("docker", False, {}, ""),
+        (False, "podman", {}, "sandbox: podman"),
+        ("docker", None, {"GEMINI_SANDBOX": "false"}, ""),
+        ("sandbox-exec", None, {}, ""),
+        (None, None, {"GEMINI_SANDBOX": "true"}, "sandbox: true"),
+    ],
+)
+def test_a_server_that_would_start_in_a_container_is_told(
+    home: Home, user: object, project: object, variable: dict[str, str], told_of: str
+) -> None:
+    set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
+    for scope, value in (("user", user), ("project", project)):
+        path = home.places.config("gemini", "user" if scope == "user" else "project")
+        path.parent.mkdir(exist_ok=True)
+        document = json.loads(path.read_bytes()) if path.exists() else {}
+        path.write_text(
+            json.dumps(document | ({} if value is None else {"tools": {"sandbox": value}})), encoding="utf-8"
+        )
+    (entry,) = entries_of("gemini", home.places)
+    symptoms = list(sandbox_symptoms("gemini", entry, home.places, variable))
+    assert [(symptom.kind, symptom.severity) for symptom in symptoms] == ([("sandbox", "warning")] if told_of else [])
+    assert all(f"({told_of})" in symptom.one for symptom in symptoms)
+    assert list(sandbox_symptoms("codex", entry, home.places, {"GEMINI_SANDBOX": "docker"})) == []
 
 
 def test_a_project_server_of_claude_needs_approval_and_trust(home: Home) -> None:

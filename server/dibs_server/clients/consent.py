@@ -1,4 +1,4 @@
-"""Whether a client is willing to start a configured server here: folder trust, and approval of a project's servers."""
+"""Whether a client starts a configured server here: folder trust, approval of a project's servers, sandboxes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from dibs_server.clients.recipes import FORMATS, folder_trust
 from dibs_server.clients.values import Value, table_at, value_at
 
 TRUST_VARIABLE = "GEMINI_CLI_TRUST_WORKSPACE"
+SANDBOX_VARIABLE = "GEMINI_SANDBOX"
+NO_CONTAINER = ("", "0", "false", "sandbox-exec")
 
 
 def consent_symptoms(
@@ -34,6 +36,20 @@ def _gemini(places: Places, cwd: Path) -> Iterator[Symptom]:
     what = f"Gemini CLI does not trust {cwd}: it starts no server there, and shows them as Disabled"
     by_rule = f"{places.trusted_folders} says so; change it with `/permissions` in Gemini CLI"
     yield Symptom("trust", "error", what, mend=by_rule if trusted is False else "trust it: dibs setup gemini --write")
+
+
+def sandbox_symptoms(client: Client, entry: Entry, places: Places, environment: Mapping[str, str]) -> Iterator[Symptom]:
+    """What the sandbox that this client is configured to run in keeps from the server. Raises SettingsError."""
+    if client != "gemini":
+        return  # the others confine what their agent runs, not the servers
+    said = [environment.get(SANDBOX_VARIABLE)]
+    for path in (places.project_config("gemini"), places.user_config("gemini")):
+        said.append(value_at(read_document(FORMATS["gemini"], path), ("tools", "sandbox")))
+    chosen = next((str(value) for value in said if value is not None), "")
+    if chosen.casefold() not in NO_CONTAINER:
+        what = f"Gemini CLI is configured to run in a container (sandbox: {chosen}), and starts the server in there"
+        mend = f"have {entry.command} and the tasks directory in it under the same paths, or turn the sandbox off"
+        yield Symptom("sandbox", "warning", what, mend=mend)
 
 
 def _codex(entry: Entry, places: Places) -> Iterator[Symptom]:

@@ -15,7 +15,7 @@ from dibs.doctor.findings import Severity, Symptom, counted, counts, in_order, t
 from dibs.examine_tasks_dir import DoctorResult
 from dibs.store.errors import DibsError, SettingsError
 from dibs.store.settings import TASKS_DIR_VARIABLE, find_tasks_dir
-from dibs_server.clients.consent import consent_symptoms
+from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
 from dibs_server.clients.entries import Entry, entries_of
 from dibs_server.clients.interview import Interview, interview
 from dibs_server.clients.places import NAMES, Client, Places
@@ -38,7 +38,7 @@ def examine_client(client: Client, places: Places, environment: Mapping[str, str
         first, *others = entries
         start = start_of(client, first, places, environment, cwd)
         consent = list(consent_symptoms(client, first, places, environment, cwd))
-        symptoms = [*consent, *_options(client, first)]
+        symptoms = [*consent, *sandbox_symptoms(client, first, places, environment), *_options(client, first)]
         symptoms += [_twice(client, start, other, places, environment, cwd) for other in others]
     except SettingsError as error:
         return _result([_told(error)], "")
