@@ -42,7 +42,7 @@ def sandbox_symptoms(client: Client, entry: Entry, places: Places, environment: 
     """What the sandbox that this client is configured to run in keeps from the server. Raises SettingsError."""
     if client != "gemini":
         return  # the others confine what their agent runs, not the servers
-    said = [environment.get(SANDBOX_VARIABLE)]
+    said: list[Value] = [environment.get(SANDBOX_VARIABLE)]
     for path in (places.project_config("gemini"), places.user_config("gemini")):
         said.append(value_at(read_document(FORMATS["gemini"], path), ("tools", "sandbox")))
     chosen = next((str(value) for value in said if value is not None), "")
