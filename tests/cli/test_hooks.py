@@ -148,8 +148,18 @@ def test_the_end_of_another_session_gives_back_nothing_of_ours(project: Path, se
     assert server.call("complete_task", id="t-1", claim_token=claim.token)["task"]["status"] == "done"
 
 
-def test_input_that_is_no_json_is_no_reason_to_fail(project: Path) -> None:
+@pytest.mark.parametrize("given", [b"{\xff", b"[" * 200_000, b"[1]", b""])
+def test_input_that_is_none_of_a_client_is_no_reason_to_fail(project: Path, given: bytes) -> None:
     environment = {**os.environ, "CLAUDE_PROJECT_DIR": str(project)}
     command = [str(DIBS), "hook", "stop"]
-    done = subprocess.run(command, input=b"{\xff", env=environment, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, input=given, env=environment, capture_output=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_a_folder_that_has_gone_and_a_closed_stdin_are_none_either(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("DIBS_", "CLAUDE_"))}
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = ["sh", "-c", 'rmdir "$PWD"; exec "$@" <&-', "sh", str(DIBS), "hook", "session-start"]
+    done = subprocess.run(command, cwd=gone, env=environment, capture_output=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

@@ -124,7 +124,8 @@ def test_tables_inside_the_entry_go_with_it() -> None:
     ("form", "text", "line", "cause"),
     [
         (PLAIN, '{\n "a": 1\n "b": 2\n}', 3, "',' is missing"),
-        (PLAIN, '{ // c\n "a": 1}', 1, "a key in double quotes is missing"),
+        (PLAIN, '{ // c\n "a": 1}', 1, "the client takes no comments"),
+        (PLAIN, "{a: 1}", 1, "a key in double quotes is missing"),
         (COMMENTED, '{\n "a": 1,\n}', 3, "a comma stands before }"),
         (COMMENTED, '{\n "a": \n}', 3, "a value is missing"),
         (COMMENTED, '{\n "a": 0x1\n}', 2, "',' is missing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -194,12 +195,65 @@ def test_dibs_under_another_key_is_told_and_not_doubled(home: Home) -> None:
     assert write(home, "gemini", key="task_manager", remove=True).written
 
 
-def test_another_kind_of_server_under_the_key_is_left_alone(home: Home) -> None:
-    text = '{"mcpServers": {"dibs": {"url": "http://127.0.0.1/"}}}'
+@pytest.mark.parametrize("remove", [False, True])
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        ("claude", '{"mcpServers": {"dibs": {"url": "http://127.0.0.1/"}}}'),
+        ("claude", '{"mcpServers": {"dibs": {"command": "npx", "args": ["x"], "env": {"SECRET": "s"}}}}'),
+        ("gemini", '{"mcpServers": {"dibs": {"command": "/opt/other/dibs", "args": ["mcp"]}}}'),
+        ("codex", '[mcp_servers.dibs]\ncommand = "other"\n[mcp_servers.dibs.env]\nA = "b"\n'),
+    ],
+)
+def test_somebody_else_s_server_under_the_key_is_left_alone(
+    home: Home, client: Client, text: str, remove: bool
+) -> None:
+    path = home.places.user_config(client)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    before = home.files()
+    with pytest.raises(SettingsError, match=r"another server under the key dibs .* was left alone"):
+        write(home, client, remove=remove)
+    assert home.files() == before
+
+
+def test_an_entry_of_ours_that_is_replaced_is_kept_beside(home: Home) -> None:
+    text = '{"mcpServers": {"dibs": {"command": "/old/dibs", "args": ["serve"], "timeout": 5}}}'
     home.places.claude.write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match="another kind of server"):
+    assert write(home, "claude").written
+    assert home.files()[".claude.json.dibs-backup"].decode() == text
+    result = write(home, "claude", remove=True)
+    assert ".claude.json.dibs-backup has what was there" in result.warnings[0]
+
+
+def test_a_backup_of_a_file_that_has_gone_since_brings_nothing_back(home: Home) -> None:
+    home.places.claude.write_text('{"old": 1}', encoding="utf-8")
+    write(home, "claude")
+    home.places.claude.unlink()
+    write(home, "claude")
+    write(home, "claude", remove=True)
+    assert home.files() == {}
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(home: Home) -> None:
+    os.mkfifo(home.places.claude)
+    with pytest.raises(SettingsError, match="is not a regular file"):
         write(home, "claude")
-    assert home.places.claude.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("client", "text", "told"),
+    [
+        ("claude", '{\n // why\n "a": 1}', r"claude.json:2: the client takes no comments"),
+        ("codex", f"a = {'1' * 5000}\n", "a number that is too long"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(home: Home, client: Client, text: str, told: str) -> None:
+    path = home.places.user_config(client)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=told):
+        write(home, client)
 
 
 @every_client

@@ -57,7 +57,7 @@ def hook_command(event: Literal["session-start", "stop", "session-end"]) -> None
 def _given() -> dict[str, Any]:
     try:
         given = json.loads(sys.stdin.buffer.read() or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError, AttributeError):  # of no JSON, of one gone wild, or without any stdin
         return {}
     return given if isinstance(given, dict) else {}
 
@@ -88,7 +88,7 @@ def _session() -> Session | None:
 
     try:
         return Session(TaskStore(find_tasks_dir(None)), client="claude-code", person=True)
-    except DibsError:
+    except (DibsError, OSError):  # also where the session's own folder has gone, a removed worktree say
         return None
 
 

@@ -7,6 +7,7 @@ is left alone.
 from __future__ import annotations
 
 import os
+import stat as stat_bits
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class ConfigFile:
 def read_config(path: Path) -> ConfigFile:
     """Read a configuration file. Raises SettingsError: it is no text; OSError: it cannot be read."""
     try:
+        if not stat_bits.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer, for ever
+            raise SettingsError(f"{path} is not a regular file; move it away, nothing was changed", path=str(path))
         with path.open("rb") as file:
             stat, content = os.fstat(file.fileno()), file.read()
     except FileNotFoundError:
@@ -77,7 +80,8 @@ def text_before(file: ConfigFile) -> str | None:
 
 
 def write_config(file: ConfigFile, text: str, *, first: bool) -> None:
-    """Replace the file's text. ``first``: nothing of ours is in it yet, so it is kept as the backup.
+    """Replace the file's text, and keep what was there as the backup: where there is none, and on our ``first`` change,
+    when nothing of ours is in it yet.
 
     Raises:
         StoreBusy: the file is no longer what was read; nothing was written.
@@ -91,7 +95,7 @@ def write_config(file: ConfigFile, text: str, *, first: bool) -> None:
         except FileExistsError as exc:
             raise _changed(file) from exc
         return
-    if first:
+    if first or not file.backup.exists():
         kept = write_temporary(file.path.parent, _encoded(file, file.text or ""), like=file.stat, durable=True)
         kept.replace(file.backup)
     temporary = write_temporary(target.parent, content, like=file.stat, durable=True)

@@ -95,7 +95,8 @@ class _Reader:
         key: str | None = None
         if keyed:
             if not self.text.startswith('"', self.at):
-                raise self.wrong("a key in double quotes is missing")
+                comment = self.text.startswith(("//", "/*"), self.at)
+                raise self.wrong("the client takes no comments" if comment else "a key in double quotes is missing")
             key = str(self.value().value)
             self.skip()
             self.expect(":")

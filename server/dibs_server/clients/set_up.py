@@ -105,6 +105,11 @@ def set_up(request: SetupRequest, launch: Launch, places: Places, *, again: str)
     left = [p.step for p in plan if request.remove and p.change == "none" and not p.step.of_ours]
     notes = [] if request.remove or twin else list(recipe.notes)
     notes += [f"left as it is, for others may rely on it: {step.path}: {step.says}" for step in left]
+    if request.remove and request.write:
+        kept = [p.file.backup for p in plan if p.change != "none" and p.file.backup.exists()]
+        notes += [
+            f"{path} has what was there before dibs was put in; delete it when you need it no more" for path in kept
+        ]
     return SetupResult(
         client=request.client, scope=request.scope, key=request.key, files=files,
         written=request.write and changed, message=message, next_step=next_step, warnings=notes,
@@ -133,22 +138,25 @@ def _write(planned: _Planned) -> None:
         remove_config(file)
         return
     write_config(file, planned.text, first=not step.edit.is_in(step.form.parse(file.text or "")))
-    if planned.text == text_before(file):
-        forget_backup(file)
+    if file.text is None or planned.text == text_before(file):
+        forget_backup(file)  # of a time before this one, or no longer needed
 
 
 def _other_key(recipe: Recipe) -> str:
     """The key under which this configuration has dibs already, when that is not the one asked for.
 
-    Raises SettingsError: under the key asked for is a server that is not started by a command.
+    Raises SettingsError: under the key asked for is somebody else's server.
     """
     path, (*tables, key) = recipe.entry.path, recipe.entry.edit.path
     servers = table_at(read_document(recipe.entry.form, path), tuple(tables))
     if key not in servers:
         return next((other for other, server in servers.items() if _is_ours(server)), "")
-    if "command" not in table_at(servers, (key,)):
+    if not _is_ours(servers[key]):
+        what = table_at(servers, (key,)).get("command") or "of another kind"
         raise SettingsError(
-            f"{path} has another kind of server under the key {key}; name another key with --key", path=str(path)
+            f"{path} has another server under the key {key} ({what}), which was left alone; for dibs name another key "
+            "with --key",
+            path=str(path),
         )
     return ""
 

@@ -52,6 +52,8 @@ class TomlText:
             raise BrokenText(str(exc).partition(" (at")[0], int(line[1]) if line else None) from exc
         except RecursionError as exc:
             raise BrokenText("it is nested too deeply") from exc
+        except ValueError as exc:
+            raise BrokenText("it has a number that is too long") from exc
 
     def put(self, text: str, path: Path, value: Value) -> str:
         """The text with this value at ``path``: a table at the end of the text, anything else in its table."""
