@@ -46,7 +46,8 @@ clean:
 		echo "The real clients need Node.js 20 or newer, with npm; install it, then: make clients" >&2; exit 1; }
 	@echo "installing the real clients into .clients …"
 	@mkdir -p $(@D) && cp $< $(@D)
-	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error >/dev/null || { \
+	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error --fetch-retries=2 \
+		--fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 --fetch-timeout=60000 >/dev/null || { \
 		echo "npm could not install the real clients; when the network is back: make clients" >&2; exit 1; }
 	@for program in claude codex gemini; do \
 		HOME=$(CURDIR)/$(@D) PATH=$(CURDIR)/$(@D)/node_modules/.bin:$$PATH $$program --version >/dev/null 2>&1 || { \
