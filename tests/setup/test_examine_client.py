@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 from homes import Home
 
-from dibs.doctor.findings import Symptom
 from dibs.examine_tasks_dir import DoctorResult
 from dibs_server.clients import start
-from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
-from dibs_server.clients.entries import Entry, entries_of, expanded
+from dibs_server.clients.entries import Entry, expanded
 from dibs_server.clients.examine_client import examine_client
 from dibs_server.clients.launch import Launch
 from dibs_server.clients.places import CLIENTS, Client, Scope
@@ -138,11 +136,6 @@ def test_codex_that_does_not_wait_for_its_tools_is_told(home: Home) -> None:
     assert ("tools", "warning") in told(result)
 
 
-def consent(home: Home, client: Client, **environment: str) -> list[Symptom]:
-    (entry,) = entries_of(client, home.places)
-    return list(consent_symptoms(client, entry, home.places, environment, home.project))
-
-
 def test_what_a_client_does_not_consent_to_is_among_what_its_doctor_tells(doctor: Doctor, home: Home) -> None:
     result = doctor("claude", "project")
     assert told(result) == [("trust", "warning")]
@@ -162,75 +155,6 @@ def test_what_nobody_consented_to_is_not_started(home: Home) -> None:
     home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
     assert ("server", "error") in told(examine_client("claude", home.places, home.environment, home.project))
     assert started.exists()
-
-
-def test_a_folder_that_gemini_does_not_trust_is_told(home: Home) -> None:
-    set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
-    assert consent(home, "gemini") == []
-    home.places.trusted_folders.unlink()
-    (symptom,) = consent(home, "gemini")
-    assert (symptom.kind, symptom.severity) == ("trust", "error")
-    assert symptom.mend == "trust it: dibs setup gemini --write"
-    assert consent(home, "gemini", GEMINI_CLI_TRUST_WORKSPACE="true") == []
-    home.places.trusted_folders.write_text(json.dumps({str(home.folder): "DO_NOT_TRUST"}), encoding="utf-8")
-    assert "change it with `/permissions`" in consent(home, "gemini")[0].mend
-
-
-@pytest.mark.parametrize(
-    ("user", "project", "variable", "told_of"),
-    [
-        (None, None, {}, ""),
-        (True, None, {}, "sandbox: True"),
-        ("docker", None, {}, "sandbox: docker"),
-        ("docker", False, {}, ""),
-        (False, "podman", {}, "sandbox: podman"),
-        ("docker", None, {"GEMINI_SANDBOX": "false"}, ""),
-        ("sandbox-exec", None, {}, ""),
-        (None, None, {"GEMINI_SANDBOX": "true"}, "sandbox: true"),
-    ],
-)
-def test_a_server_that_would_start_in_a_container_is_told(
-    home: Home, user: object, project: object, variable: dict[str, str], told_of: str
-) -> None:
-    set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
-    for scope, value in (("user", user), ("project", project)):
-        path = home.places.config("gemini", "user" if scope == "user" else "project")
-        path.parent.mkdir(exist_ok=True)
-        document = json.loads(path.read_bytes()) if path.exists() else {}
-        path.write_text(
-            json.dumps(document | ({} if value is None else {"tools": {"sandbox": value}})), encoding="utf-8"
-        )
-    (entry,) = entries_of("gemini", home.places)
-    symptoms = list(sandbox_symptoms("gemini", entry, home.places, variable))
-    assert [(symptom.kind, symptom.severity) for symptom in symptoms] == ([("sandbox", "warning")] if told_of else [])
-    assert all(f"({told_of})" in symptom.one for symptom in symptoms)
-    assert list(sandbox_symptoms("codex", entry, home.places, {"GEMINI_SANDBOX": "docker"})) == []
-
-
-def test_a_project_server_of_claude_needs_approval_and_trust(home: Home) -> None:
-    set_up(SetupRequest("claude", "project", write=True), OURS, home.places, again="")
-    local = home.project / ".claude" / "settings.local.json"
-    trusted = {"projects": {str(home.project): {"hasTrustDialogAccepted": True}}}
-    home.places.claude.write_text(json.dumps(trusted), encoding="utf-8")
-    assert consent(home, "claude") == []
-    local.unlink()
-    (pending,) = consent(home, "claude")
-    assert (pending.severity, "is pending approval" in pending.one) == ("error", True)
-    home.places.claude_settings.parent.mkdir()
-    home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
-    home.places.claude.unlink()
-    assert consent(home, "claude") == []
-    local.write_text('{"disabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
-    (rejected,) = consent(home, "claude")
-    assert (rejected.severity, "is rejected" in rejected.one) == ("error", True)
-
-
-def test_a_project_that_codex_does_not_trust_is_told(home: Home) -> None:
-    set_up(SetupRequest("codex", "project", write=True), OURS, home.places, again="")
-    assert consent(home, "codex") == []
-    home.places.user_config("codex").unlink()
-    (symptom,) = consent(home, "codex")
-    assert (symptom.kind, symptom.severity) == ("trust", "error")
 
 
 def test_the_same_server_twice_is_told_and_on_two_directories_it_is_an_error(doctor: Doctor, home: Home) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dibs.doctor.findings import Symptom
 from dibs_server.clients.config_file import read_document
+from dibs_server.clients.disabled import claude_settings, disabled_symptoms, names, rejections
 from dibs_server.clients.entries import Entry
 from dibs_server.clients.places import Client, Places
 from dibs_server.clients.recipes import FORMATS, folder_trust
@@ -21,6 +22,7 @@ def consent_symptoms(
     client: Client, entry: Entry, places: Places, environment: Mapping[str, str], cwd: Path
 ) -> Iterator[Symptom]:
     """What keeps this client from starting the entry's server in ``cwd``. Raises SettingsError: a file is broken."""
+    yield from disabled_symptoms(client, entry, places)
     if client == "gemini" and environment.get(TRUST_VARIABLE) != "true":
         yield from _gemini(places, cwd)
     if client == "codex" and entry.scope == "project":
@@ -60,15 +62,13 @@ def _codex(entry: Entry, places: Places) -> Iterator[Symptom]:
 
 
 def _claude(entry: Entry, places: Places) -> Iterator[Symptom]:
+    if rejected := list(rejections(entry, places)):
+        yield from rejected
+        return
     form = FORMATS["claude"]
     project = table_at(read_document(form, places.claude), ("projects", str(places.project)))
-    user = read_document(form, places.claude_settings)
-    local = read_document(form, places.project / ".claude" / "settings.local.json")
-    said: list[Mapping[str, Value]] = [user, local, project]
-    if any(entry.key in _names(each.get("disabledMcpjsonServers")) for each in said):
-        what = f"{entry.key} of {entry.path} is rejected (disabledMcpjsonServers): Claude Code does not start it"
-        yield Symptom("trust", "error", what, mend="take it off that list, or run `claude mcp reset-project-choices`")
-    elif not any(_approves(each, entry.key) for each in said):
+    user, local, _ = (read_document(form, path) for path in claude_settings(places))
+    if not any(_approves(each, entry.key) for each in (user, local, project)):  # what is shared may not approve
         what = f"{entry.key} of {entry.path} is pending approval: Claude Code does not start it"
         yield Symptom("trust", "error", what, mend="approve it: dibs setup claude --scope project --write")
     elif project.get("hasTrustDialogAccepted") is not True and not _approves(user, entry.key):
@@ -77,8 +77,4 @@ def _claude(entry: Entry, places: Places) -> Iterator[Symptom]:
 
 
 def _approves(settings: Mapping[str, Value], key: str) -> bool:
-    return settings.get("enableAllProjectMcpServers") is True or key in _names(settings.get("enabledMcpjsonServers"))
-
-
-def _names(given: Value) -> list[Value]:
-    return given if isinstance(given, list) else []
+    return settings.get("enableAllProjectMcpServers") is True or key in names(settings.get("enabledMcpjsonServers"))

@@ -14,7 +14,7 @@ Kind = Literal[
     "settings", "directory", "file_system", "permissions", "not_mended", "invalid", "dependency", "circle", "parent",
     "reserved", "stale", "ended", "lost", "elsewhere", "copy", "gone", "damaged", "newer", "clock", "poison",
     "unwritten", "by_hand", "files", "report", "leftover",
-    "client", "command", "trust", "sandbox", "server", "tools", "twice", "outside", "noise",
+    "client", "command", "disabled", "trust", "sandbox", "server", "tools", "twice", "outside", "noise",
 ]  # fmt: skip
 NAMED = 5
 
