@@ -128,12 +128,49 @@ def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option
     assert result.findings[0].mend == f"add it: dibs setup {client} --write"
 
 
-def test_codex_that_does_not_wait_for_its_tools_is_told(home: Home) -> None:
-    set_up(SetupRequest("codex", write=True), OURS, home.places, again="")
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("required = true\n", "required"), ('default_tools_approval_mode = "approve"\n', "default_tools_approval_mode")],
+)
+def test_codex_without_what_makes_tools_usable_is_told(line: str, name: str, doctor: Doctor, home: Home) -> None:
+    doctor("codex")
     config = home.places.user_config("codex")
-    config.write_text(config.read_text(encoding="utf-8").replace("required = true\n", ""), encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8").replace(line, ""), encoding="utf-8")
     result = examine_client("codex", home.places, home.environment, home.project)
-    assert ("tools", "warning") in told(result)
+    assert told(result) == [("tools", "warning")]
+    assert f"has no `{name}" in result.findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("filters", "kept", "mend"),
+    [
+        (
+            {"includeTools": ["get_task", "complete_task(x)"]},
+            "claim_next_task",
+            "add what is missing to `includeTools`",
+        ),
+        ({"includeTools": []}, "claim_next_task and complete_task", "add what is missing to `includeTools`"),
+        ({"excludeTools": ["complete_task"]}, "complete_task", "take it off `excludeTools`"),
+        ({"includeTools": ["claim_next_task", "complete_task"], "excludeTools": ["get_task"]}, None, ""),
+    ],
+)
+def test_tools_that_gemini_keeps_from_its_agent_are_told(
+    filters: dict[str, list[str]], kept: str | None, mend: str, doctor: Doctor
+) -> None:
+    result = doctor("gemini", **filters)
+    assert told(result) == ([("tools", "error")] if kept else [])
+    assert all(f" keeps {kept} from " in each.text and each.mend.startswith(mend) for each in result.findings)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("enabled_tools", "complete_task"), ("disabled_tools", "claim_next_task")])
+def test_tools_that_codex_keeps_from_its_agent_are_told(name: str, kept: str, doctor: Doctor, home: Home) -> None:
+    doctor("codex")
+    config = home.places.user_config("codex")
+    required = f'required = true\n{name} = ["claim_next_task"]\n'
+    config.write_text(config.read_text(encoding="utf-8").replace("required = true\n", required), encoding="utf-8")
+    result = examine_client("codex", home.places, home.environment, home.project)
+    assert told(result) == [("tools", "error")]
+    assert f" keeps {kept} from " in result.findings[0].text
 
 
 def test_what_a_client_does_not_consent_to_is_among_what_its_doctor_tells(doctor: Doctor, home: Home) -> None:

@@ -18,6 +18,7 @@ from dibs.store.settings import TASKS_DIR_VARIABLE, find_tasks_dir
 from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
 from dibs_server.clients.entries import Entry, entries_of
 from dibs_server.clients.interview import Interview, interview
+from dibs_server.clients.options import option_symptoms
 from dibs_server.clients.places import NAMES, Client, Places
 from dibs_server.clients.start import Start, start_of
 
@@ -38,7 +39,8 @@ def examine_client(client: Client, places: Places, environment: Mapping[str, str
         first, *others = entries
         start = start_of(client, first, places, environment, cwd)
         consent = list(consent_symptoms(client, first, places, environment, cwd))
-        symptoms = [*consent, *sandbox_symptoms(client, first, places, environment), *_options(client, first)]
+        symptoms = [*consent, *sandbox_symptoms(client, first, places, environment)]
+        symptoms += option_symptoms(client, first, _set_up(client, first))
         symptoms += [_twice(client, start, other, places, environment, cwd) for other in others]
     except SettingsError as error:
         return _result([_told(error)], "")
@@ -83,19 +85,6 @@ def _no_entry(client: Client, places: Places) -> Symptom:
 
 
 # the entry
-
-
-def _options(client: Client, entry: Entry) -> Iterator[Symptom]:
-    """What the entry lacks for its agent to have the tools at once, and to be let call them."""
-    lacks = {
-        "claude": ("alwaysLoad", "the agent does not see its tools before it searches for them"),
-        "gemini": ("trust", "the agent is asked before each call, and headless it has no tools"),
-        "codex": ("required", "the first request may go out before its tools are there, and headless that is all"),
-    }
-    option, effect = lacks[client]
-    if entry.written.get(option) is not True:
-        what = f"{entry.path}: {entry.key} has no `{option}`: {effect}"
-        yield Symptom("tools", "warning", what, mend=f"add it: {_set_up(client, entry)}")
 
 
 def _command(client: Client, entry: Entry, start: Start) -> Iterator[Symptom]:
