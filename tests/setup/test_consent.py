@@ -176,3 +176,11 @@ def test_settings_that_a_project_shares_may_reject_its_server_but_not_approve_it
     (home.project / ".claude" / "settings.local.json").unlink()
     written(shared, enabledMcpjsonServers=["dibs"])
     assert [symptom.kind for symptom in consent(home, "claude")] == ["trust"]
+
+
+def test_gemini_that_asks_about_no_folder_trusts_every_one(home: Home) -> None:
+    set_up(SetupRequest("gemini", write=True), OURS, home.places, again="")
+    home.places.trusted_folders.unlink()
+    assert [symptom.kind for symptom in consent(home, "gemini")] == ["trust"]
+    written(home.places.config("gemini", "user"), security={"folderTrust": {"enabled": False}})
+    assert consent(home, "gemini") == []

@@ -23,21 +23,26 @@ def consent_symptoms(
 ) -> Iterator[Symptom]:
     """What keeps this client from starting the entry's server in ``cwd``. Raises SettingsError: a file is broken."""
     yield from disabled_symptoms(client, entry, places)
-    if client == "gemini" and environment.get(TRUST_VARIABLE) != "true":
-        yield from _gemini(places, cwd)
+    yield from folder_symptoms(client, places, environment, cwd)
     if client == "codex" and entry.scope == "project":
         yield from _codex(entry, places)
     if client == "claude" and entry.path == places.project_config("claude"):
         yield from _claude(entry, places)
 
 
-def _gemini(places: Places, cwd: Path) -> Iterator[Symptom]:
-    trusted = folder_trust(read_document(FORMATS["gemini"], places.trusted_folders), cwd)
-    if trusted:
+def folder_symptoms(client: Client, places: Places, environment: Mapping[str, str], cwd: Path) -> Iterator[Symptom]:
+    """What keeps this client from starting any server in ``cwd``. Raises SettingsError: a file is broken."""
+    if client != "gemini" or environment.get(TRUST_VARIABLE) == "true":
         return
-    what = f"Gemini CLI does not trust {cwd}: it starts no server there, and shows them as Disabled"
-    by_rule = f"{places.trusted_folders} says so; change it with `/permissions` in Gemini CLI"
-    yield Symptom("trust", "error", what, mend=by_rule if trusted is False else "trust it: dibs setup gemini --write")
+    user = read_document(FORMATS["gemini"], places.user_config("gemini"))
+    if value_at(user, ("security", "folderTrust", "enabled")) is False:
+        return  # and so every folder is trusted
+    trusted = folder_trust(read_document(FORMATS["gemini"], places.trusted_folders), cwd)
+    if not trusted:
+        what = f"Gemini CLI does not trust {cwd}: it starts no server there, and shows them as Disabled"
+        by_rule = f"{places.trusted_folders} says so; change it with `/permissions` in Gemini CLI"
+        mend = by_rule if trusted is False else "trust it: dibs setup gemini --write"
+        yield Symptom("trust", "error", what, mend=mend)
 
 
 def sandbox_symptoms(client: Client, entry: Entry, places: Places, environment: Mapping[str, str]) -> Iterator[Symptom]:

@@ -15,7 +15,8 @@ from dibs.doctor.findings import Severity, Symptom, counted, counts, in_order, t
 from dibs.examine_tasks_dir import DoctorResult
 from dibs.store.errors import DibsError, SettingsError
 from dibs.store.settings import TASKS_DIR_VARIABLE, find_tasks_dir
-from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
+from dibs_server.clients.brought import Brought, brought
+from dibs_server.clients.consent import consent_symptoms, folder_symptoms, sandbox_symptoms
 from dibs_server.clients.entries import Entry, entries_of
 from dibs_server.clients.interview import Interview, interview
 from dibs_server.clients.options import option_symptoms
@@ -34,14 +35,16 @@ def examine_client(client: Client, places: Places, environment: Mapping[str, str
     """Say whether this client, started in ``cwd``, has working tools, and what to do where it has not."""
     try:
         entries = entries_of(client, places)
+        bringing = brought(client, places, cwd)
         if not entries:
-            return _result([_no_entry(client, places)], "")
+            return _without_entry(client, places, environment, cwd, bringing)
         first, *others = entries
         start = start_of(client, first, places, environment, cwd)
         consent = list(consent_symptoms(client, first, places, environment, cwd))
         symptoms = [*consent, *sandbox_symptoms(client, first, places, environment)]
         symptoms += option_symptoms(client, first, _set_up(client, first))
-        symptoms += [_twice(client, start, other, places, environment, cwd) for other in others]
+        symptoms += [_twice(client, start, each, places, environment, cwd) for each in others]
+        symptoms += _brought_too(client, entries, bringing)
     except SettingsError as error:
         return _result([_told(error)], "")
     commanded = list(_command(client, first, start))
@@ -79,9 +82,16 @@ def _set_up(client: Client, entry: Entry | None = None, *flags: str) -> str:
     return " ".join([*words, *flags, "--write"])
 
 
-def _no_entry(client: Client, places: Places) -> Symptom:
-    what = f"{NAMES[client]} has no dibs server, neither in {places.project} nor for this user"
-    return Symptom("client", "error", what, mend=f"put it in: {_set_up(client)}")
+def _without_entry(
+    client: Client, places: Places, environment: Mapping[str, str], cwd: Path, bringing: Brought | None
+) -> DoctorResult:
+    if bringing is None:
+        what = f"{NAMES[client]} has no dibs server, neither in {places.project} nor for this user"
+        return _result([Symptom("client", "error", what, mend=f"put it in: {_set_up(client)}")], "")
+    well = (
+        f"{NAMES[client]} has its dibs server from {bringing.what}: `{client} mcp list` shows whether it is connected"
+    )
+    return _result(list(folder_symptoms(client, places, environment, cwd)), well)
 
 
 # the entry
@@ -114,6 +124,14 @@ def _twice(
         return Symptom("twice", "error", what, mend=mend)
     what = f"{other.path}: {other.key} is the same server once more: the agent sees every tool twice"
     return Symptom("twice", "warning", what, mend=mend)
+
+
+def _brought_too(client: Client, entries: list[Entry], bringing: Brought | None) -> Iterator[Symptom]:
+    seen = [entry for entry in entries if bringing is not None and entry.key != bringing.hidden_by]
+    if bringing is not None and seen:
+        what = f"{seen[0].path}: {seen[0].key} comes on top of {bringing.what}: the agent sees every tool twice"
+        mend = f"take one out: {_set_up(client, seen[0], '--remove')}, or {bringing.removal}"
+        yield Symptom("twice", "warning", what, mend=mend)
 
 
 # the server
