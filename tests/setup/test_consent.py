@@ -12,7 +12,7 @@ from homes import Home
 
 from dibs.doctor.findings import Symptom
 from dibs_server.clients.consent import consent_symptoms, sandbox_symptoms
-from dibs_server.clients.entries import entries_of
+from dibs_server.clients.entries import all_entries, ours
 from dibs_server.clients.launch import Launch
 from dibs_server.clients.places import Client, Scope
 from dibs_server.clients.set_up import SetupRequest, set_up
@@ -21,7 +21,7 @@ OURS = Launch(sys.executable, ("-m", "dibs_server", "serve"))
 
 
 def consent(home: Home, client: Client, **environment: str) -> list[Symptom]:
-    (entry,) = entries_of(client, home.places)
+    (entry,) = ours(all_entries(client, home.places))
     return list(consent_symptoms(client, entry, home.places, environment, home.project))
 
 
@@ -61,7 +61,7 @@ def test_a_server_that_would_start_in_a_container_is_told(
         path.write_text(
             json.dumps(document | ({} if value is None else {"tools": {"sandbox": value}})), encoding="utf-8"
         )
-    (entry,) = entries_of("gemini", home.places)
+    (entry,) = ours(all_entries("gemini", home.places))
     symptoms = list(sandbox_symptoms("gemini", entry, home.places, variable))
     assert [(symptom.kind, symptom.severity) for symptom in symptoms] == ([("sandbox", "warning")] if told_of else [])
     assert all(f"({told_of})" in symptom.one for symptom in symptoms)

@@ -265,11 +265,30 @@ def test_variables_are_filled_in_as_the_client_does() -> None:
     assert expanded("$A.$B", given, bare=True) == "1."
 
 
+@pytest.mark.parametrize("client", ["claude", "codex"])
+@pytest.mark.parametrize("key", ["dibs", "tm"])
+def test_an_entry_of_a_project_that_the_client_passes_over_does_not_hide_the_user_s(
+    client: Client, key: str, home: Home, doctor: Doctor
+) -> None:
+    path = home.places.config(client, "project")
+    path.parent.mkdir(exist_ok=True)
+    nowhere = {
+        "claude": json.dumps({"mcpServers": {key: {"command": "/nowhere/dibs", "args": ["serve"]}}}),
+        "codex": f'[mcp_servers.{key}]\ncommand = "/nowhere/dibs"\nargs = ["serve"]\n',
+    }
+    path.write_text(nowhere[client], encoding="utf-8")
+    alone = examine_client(client, home.places, home.environment, home.project)
+    assert ("trust", "error") in told(alone)
+    assert told(doctor(client)) == []
+
+
 def test_the_private_entry_of_a_project_wins_over_the_shared_and_that_over_the_user_s(home: Home) -> None:
     def entry(command: str) -> dict[str, Any]:
         return {"dibs": {"command": command, "args": ["-m", "dibs_server", "serve"], "alwaysLoad": True}}
 
     (home.project / ".mcp.json").write_text(json.dumps({"mcpServers": entry("/shared")}), encoding="utf-8")
+    home.places.claude_settings.parent.mkdir()
+    home.places.claude_settings.write_text('{"enabledMcpjsonServers": ["dibs"]}', encoding="utf-8")
     both: dict[str, Any] = {"mcpServers": entry("/user"), "projects": {}}
     home.places.claude.write_text(json.dumps(both), encoding="utf-8")
     assert "/shared is not there" in first_text(home)

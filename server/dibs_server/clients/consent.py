@@ -24,10 +24,20 @@ def consent_symptoms(
     """What keeps this client from starting the entry's server in ``cwd``. Raises SettingsError: a file is broken."""
     yield from disabled_symptoms(client, entry, places)
     yield from folder_symptoms(client, places, environment, cwd)
+    yield from project_symptoms(client, entry, places)
+
+
+def project_symptoms(client: Client, entry: Entry, places: Places) -> Iterator[Symptom]:
+    """What the client wants before it heeds an entry of a project's own; without, it looks for one of the user's."""
     if client == "codex" and entry.scope == "project":
         yield from _codex(entry, places)
     if client == "claude" and entry.path == places.project_config("claude"):
         yield from _claude(entry, places)
+
+
+def is_heeded(client: Client, entry: Entry, places: Places) -> bool:
+    """Whether the client heeds this entry, and does not pass on to the next one. Raises SettingsError."""
+    return all(symptom.severity != "error" for symptom in project_symptoms(client, entry, places))
 
 
 def folder_symptoms(client: Client, places: Places, environment: Mapping[str, str], cwd: Path) -> Iterator[Symptom]:

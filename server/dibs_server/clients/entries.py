@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +39,19 @@ class Entry:
         return {name: str(value) for name, value in table_at(self.written, ("env",)).items()}
 
 
-def entries_of(client: Client, places: Places) -> list[Entry]:
-    """The servers of ours, those that win first; what a nearer file says under the same key is what counts.
-
-    Raises SettingsError, OSError: a configuration is broken, or cannot be read.
-    """
+def ours(entries: Iterable[Entry]) -> list[Entry]:
+    """The servers of ours, those that win first; what a nearer file says under the same key is what counts."""
     nearest: dict[str, Entry] = {}
-    for entry in _all_entries(client, places):
+    for entry in entries:
         nearest.setdefault(entry.key, entry)
     return [entry for entry in nearest.values() if is_dibs(entry.command, entry.args)]
 
 
-def _all_entries(client: Client, places: Places) -> Iterator[Entry]:
-    """Every server, nearest file first: of this project privately (Claude Code only), of the project, of the user."""
+def all_entries(client: Client, places: Places) -> Iterator[Entry]:
+    """Every server, nearest file first: of this project privately (Claude Code only), of the project, of the user.
+
+    Raises SettingsError, OSError: a configuration is broken, or cannot be read.
+    """
     form, key = FORMATS[client], SERVERS[client]
     user = places.user_config(client)
     if client == "claude":

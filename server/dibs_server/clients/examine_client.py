@@ -16,8 +16,8 @@ from dibs.examine_tasks_dir import DoctorResult
 from dibs.store.errors import DibsError, SettingsError
 from dibs.store.settings import TASKS_DIR_VARIABLE, find_tasks_dir
 from dibs_server.clients.brought import Brought, brought
-from dibs_server.clients.consent import consent_symptoms, folder_symptoms, sandbox_symptoms
-from dibs_server.clients.entries import Entry, entries_of
+from dibs_server.clients.consent import consent_symptoms, folder_symptoms, is_heeded, sandbox_symptoms
+from dibs_server.clients.entries import Entry, all_entries, ours
 from dibs_server.clients.interview import Interview, interview
 from dibs_server.clients.options import option_symptoms
 from dibs_server.clients.places import NAMES, Client, Places
@@ -34,7 +34,7 @@ WIDENING: Mapping[Client, str] = {
 def examine_client(client: Client, places: Places, environment: Mapping[str, str], cwd: Path) -> DoctorResult:
     """Say whether this client, started in ``cwd``, has working tools, and what to do where it has not."""
     try:
-        entries = entries_of(client, places)
+        entries = _entries(client, places)
         bringing = brought(client, places, cwd)
         if not entries:
             return _without_entry(client, places, environment, cwd, bringing)
@@ -54,6 +54,12 @@ def examine_client(client: Client, places: Places, environment: Mapping[str, str
     answers = interview(start)
     symptoms += [*commanded, *_answers(client, first, start, answers), *_directory(client, start, answers)]
     return _result(symptoms, _all_well(client, first, start, answers))
+
+
+def _entries(client: Client, places: Places) -> list[Entry]:
+    """Our servers among those that the client heeds; where there are none, those that it would."""
+    every = list(all_entries(client, places))
+    return ours(entry for entry in every if is_heeded(client, entry, places)) or ours(every)
 
 
 def _result(symptoms: list[Symptom], well: str) -> DoctorResult:
