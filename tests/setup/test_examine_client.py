@@ -107,8 +107,34 @@ def test_a_server_that_does_not_answer_in_the_client_s_time_is_told_with_that_ti
 
 
 def test_a_program_that_is_no_server_is_told(doctor: Doctor) -> None:
-    result = doctor("claude", args=["-c", "print('hello')", "dibs_server", "serve"])
+    result = doctor("claude", args=["-c", "", "dibs_server", "serve"])
     assert told(result) == [("server", "error")]
+
+
+def test_a_server_that_ends_at_once_is_told_with_its_last_words(doctor: Doctor) -> None:
+    result = doctor("claude", args=["-c", "import nowhere", "dibs_server", "serve"])
+    assert told(result) == [("server", "error"), ("noise", "warning")]
+    assert all(finding.text.endswith(": ModuleNotFoundError: No module named 'nowhere'") for finding in result.findings)
+
+
+def test_a_script_whose_interpreter_is_gone_is_told(doctor: Doctor, home: Home) -> None:
+    script = home.folder / "dibs"
+    script.write_text("#!/nowhere/bin/python3 -I\nimport sys\n", encoding="utf-8")
+    script.chmod(0o755)
+    result = doctor("gemini", command=str(script), args=["serve"])
+    assert told(result) == [("command", "error")]
+    assert result.findings[0].text.endswith("is a script for /nowhere/bin/python3, which is gone")
+    assert result.findings[0].mend.endswith("dibs setup gemini --write")
+
+
+def test_a_server_that_talks_on_stdout_is_told_and_nothing_else_is_said(doctor: Doctor, home: Home) -> None:
+    program = "import sys; print('hello there', flush=True); from dibs_server.__main__ import main; main()"
+    words = ["-c", f"import sys; sys.argv = ['dibs', 'serve']; {program}", "dibs_server", "serve"]
+    result = doctor("claude", args=words)
+    assert told(result) == [("noise", "error")]
+    assert result.findings[0].text.endswith("writes 1 line of its own to stdout, which is the protocol's: hello there")
+    said = home.dibs("doctor", "--client", "claude")
+    assert ("the protocol's: hello there" in said.stdout, said.stderr) == (True, "")
 
 
 def test_a_server_that_talks_on_stderr_is_told(doctor: Doctor) -> None:

@@ -24,6 +24,7 @@ from dibs_server.clients.places import NAMES, Client, Places
 from dibs_server.clients.start import Start, start_of
 
 NOISY_CHARACTERS = 80
+FIRST_LINE_BYTES = 512
 WIDENING: Mapping[Client, str] = {
     "claude": "--add-dir",
     "gemini": "--include-directories",
@@ -105,7 +106,8 @@ def _without_entry(
 
 def _command(client: Client, entry: Entry, start: Start) -> Iterator[Symptom]:
     path = Path(start.command)
-    mend = f"name it by its full path: {_set_up(client, entry)}"
+    again = _set_up(client, entry)
+    mend = f"name it by its full path: {again}"
     if "/" not in start.command:
         found = shutil.which(start.command, path=start.environment.get("PATH", ""))
     else:
@@ -115,9 +117,22 @@ def _command(client: Client, entry: Entry, start: Start) -> Iterator[Symptom]:
         there = (start.cwd / path).is_file()
         what = f"{entry.path}: the command {start.command} " + ("cannot be executed" if there else "is not there")
         yield Symptom("command", "error", what, mend=mend)
+    elif (interpreter := _interpreter(Path(found))) is not None and not interpreter.exists():
+        what = f"{entry.path}: the command {start.command} is a script for {interpreter}, which is gone"
+        yield Symptom("command", "error", what, mend=f"install dibs anew, then {again}")
     elif not path.is_absolute():
         what = f"{entry.path}: the command {start.command} is not a full path: what starts depends on where and by whom"
         yield Symptom("command", "warning", what, mend=mend)
+
+
+def _interpreter(program: Path) -> Path | None:
+    """The program that a script's first line names; None: it is no script, or may be executed but not read."""
+    try:
+        with program.open("rb") as file:
+            mark, _, rest = file.readline(FIRST_LINE_BYTES).decode("utf-8", "replace").partition("#!")
+    except PermissionError:
+        return None
+    return Path(rest.split()[0]) if not mark and rest.split() else None
 
 
 def _twice(
@@ -146,14 +161,23 @@ def _brought_too(client: Client, entries: list[Entry], bringing: Brought | None)
 def _answers(client: Client, entry: Entry, start: Start, answers: Interview) -> Iterator[Symptom]:
     if answers.failure:
         what = f"the server did not answer {answers.failure}, as {NAMES[client]} would start it"
+        what += f": {_cut(answers.last_words)}" if answers.last_words else ""
         yield Symptom("server", "error", what, mend=f"see what it says: {' '.join([start.command, *start.args])}")
     elif "claim_next_task" not in answers.tools:
         what = f"{start.command} is a server without claim_next_task, so it is none of ours"
         yield Symptom("server", "error", what, mend=f"put the right one in: {_set_up(client, entry)}")
+    if answers.strays:
+        what = f"the server writes {counted(len(answers.strays), 'line')} of its own to stdout, which is the protocol's"
+        mend = "find what writes there, and have it write to a file"
+        yield Symptom("noise", "error", f"{what}: {_cut(answers.strays[0])}", mend=mend)
     if answers.noise:
-        first = answers.noise.strip().split("\n")[0][:NOISY_CHARACTERS]
-        what = f"the server writes {len(answers.noise)} characters to stderr, which some clients never read: {first}"
-        yield Symptom("noise", "warning", what, mend="find what writes there: a full pipe stops the server for ever")
+        what = f"the server writes {len(answers.noise)} characters to stderr, which some clients never read"
+        mend = "find what writes there: a full pipe stops the server for ever"
+        yield Symptom("noise", "warning", f"{what}: {_cut(answers.last_words)}", mend=mend)
+
+
+def _cut(line: str) -> str:
+    return line.strip()[:NOISY_CHARACTERS]
 
 
 def _directory(client: Client, start: Start, answers: Interview) -> Iterator[Symptom]:
