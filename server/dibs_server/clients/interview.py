@@ -73,13 +73,11 @@ def interview(start: Start) -> Interview:
 def _kept(strays: list[str]) -> Iterator[None]:
     """What the SDK's client has to say of the server's stdout goes into this list, and not to our stderr."""
     logger, handler = logging.getLogger(stdio_client.__module__), StrayLines(strays)
-    propagated, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.propagate = propagated
 
 
 async def _ask(start: Start, found: Interview, errors: TextIO) -> None:
