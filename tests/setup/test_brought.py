@@ -89,3 +89,11 @@ def test_an_entry_beside_the_plugin_or_extension_is_told_unless_it_hides_the_oth
     result = examined(home, client)
     assert [(finding.kind, finding.severity) for finding in result.findings] == [("twice", "warning")] * is_twice
     assert all("uninstall" in finding.mend for finding in result.findings)
+
+
+def test_setting_up_an_entry_beside_the_plugin_says_what_that_means(home: Home) -> None:
+    with_plugin(home, user=True)
+    (warning,) = set_up(SetupRequest("claude"), OURS, home.places, again="").warnings
+    assert "twice; take it out: claude plugin uninstall dibs@dibs" in warning
+    with_plugin(home, user=False)
+    assert set_up(SetupRequest("claude"), OURS, home.places, again="").warnings == []

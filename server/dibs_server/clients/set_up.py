@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dibs.answers import Result
 from dibs.store.errors import SettingsError, StoreFailure
+from dibs_server.clients.brought import brought
 from dibs_server.clients.config_file import (
     ConfigFile,
     forget_backup,
@@ -103,7 +104,7 @@ def set_up(request: SetupRequest, launch: Launch, places: Places, *, again: str)
     changed = any(file.change != "none" for file in files)
     message, next_step = _in_words(request, recipe, twin, changed, again)
     left = [p.step for p in plan if request.remove and p.change == "none" and not p.step.of_ours]
-    notes = [] if request.remove or twin else list(recipe.notes)
+    notes = [] if request.remove or twin else [*recipe.notes, *_also_brought(request, places)]
     notes += [f"left as it is, for others may rely on it: {step.path}: {step.says}" for step in left]
     if request.remove and request.write:
         kept = [p.file.backup for p in plan if p.change != "none" and p.file.backup.exists()]
@@ -114,6 +115,15 @@ def set_up(request: SetupRequest, launch: Launch, places: Places, *, again: str)
         client=request.client, scope=request.scope, key=request.key, files=files,
         written=request.write and changed, message=message, next_step=next_step, warnings=notes,
     )  # fmt: skip
+
+
+def _also_brought(request: SetupRequest, places: Places) -> list[str]:
+    other = brought(request.client, places, places.project)
+    if other is None or other.hidden_by == request.key:
+        return []
+    return [
+        f"{other.what} brings dibs as well, and with both the agent sees every tool twice; take it out: {other.removal}"
+    ]
 
 
 def _plan(step: Step, *, remove: bool) -> _Planned | None:
