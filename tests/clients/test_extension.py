@@ -37,8 +37,7 @@ def extended(make_client: Callable[..., Client]) -> Client:
 def test_the_client_finds_it_valid_and_its_server_is_connected(extended: Client) -> None:
     said = extended.call("extensions", "validate", CLONE)
     assert "has been successfully validated" in said.stdout + said.stderr
-    (line,) = [line for line in extended.mcp_list().splitlines() if "dibs (from dibs): " in line]
-    assert line.endswith("- Connected")
+    assert extended.connects("dibs (from dibs)")
 
 
 def test_pull_takes_the_named_task(extended: Client, tasks_dir: Path) -> None:

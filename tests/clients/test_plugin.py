@@ -50,9 +50,7 @@ def test_the_client_finds_it_valid(make_client: Callable[..., Client], folder: P
 
 
 def test_its_server_is_connected(claude: Client) -> None:
-    (line,) = [line for line in claude.mcp_list().splitlines() if "dibs" in line]
-    assert line.startswith("plugin:dibs:dibs: ")
-    assert line.endswith("Connected")
+    assert claude.connects("plugin:dibs:dibs")
 
 
 def test_a_session_is_told_reminded_and_relieved(claude: Client, tasks_dir: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from client import Program
+from client import ASKED_AGAIN, Program
 
 from support import write_task
 from wire import DIBS
@@ -32,12 +32,15 @@ class Fresh(Program):
         return [line.strip() for line in (listed.stdout + listed.stderr).splitlines() if str(DIBS) in line]
 
     def dibs(self, *words: str) -> str:
-        done = subprocess.run(
+        done = self.tried(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def tried(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [str(DIBS), *words], cwd=self.project, env=self.environment(), capture_output=True, text=True,
             encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 class Claude(Fresh):
@@ -67,10 +70,12 @@ def test_after_one_command_the_client_connects_and_after_another_it_knows_nothin
     fresh.dibs("setup", fresh.name, "--scope", scope, "--write")
     if (fresh.name, scope) == ("claude", "project"):
         trust_as_a_person_does(fresh)
-    (line,) = fresh.servers()
-    assert CONNECTED[fresh.name] in line
+    # five seconds, all that Gemini gives a server, can be too few on a busy machine: asked again
+    answers = (fresh.servers() for _ in range(ASKED_AGAIN))
+    assert any(CONNECTED[fresh.name] in line for (line,) in answers)
     assert "has it already" in fresh.dibs("setup", fresh.name, "--scope", scope, "--write")
-    assert "All is well" in fresh.dibs("doctor", "--client", fresh.name)
+    examined = (fresh.tried("doctor", "--client", fresh.name).stdout for _ in range(ASKED_AGAIN))
+    assert any("All is well" in answer for answer in examined)
     fresh.dibs("setup", fresh.name, "--scope", scope, "--remove", "--write")
     assert fresh.servers() == []
 
