@@ -29,6 +29,8 @@ from installed import PATH, PROGRAMS
 from model_service import Dialect, ModelService, serving
 from scripts import Script, Turn
 
+from wire import DIBS
+
 PATIENCE_SECONDS = 240
 ASKED_AGAIN = 5
 SERVER = "dibs"
@@ -62,6 +64,12 @@ class Program:
         scratch = self.home / "tmp"
         scratch.mkdir(exist_ok=True)
         return {"PATH": PATH, "HOME": str(self.home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+
+    def install_dibs(self) -> None:
+        """Put ``dibs`` where pipx puts it."""
+        local = self.home / ".local" / "bin"
+        local.mkdir(parents=True)
+        (local / "dibs").symlink_to(DIBS)
 
     def command(self, *words: str | Path) -> list[str]:
         return [str(PROGRAMS / self.name), *map(str, words)]

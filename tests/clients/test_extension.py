@@ -14,7 +14,6 @@ from workers import complete
 
 from dibs.worker_prompt import ONE, worker_prompt
 from support import header, write_task
-from wire import DIBS
 
 pytestmark = pytest.mark.clients
 
@@ -27,9 +26,7 @@ REQUEST = "Claim and complete one mechanical task from aops project"
 def extended(make_client: Callable[..., Client]) -> Client:
     """Gemini CLI with the extension, and with ``dibs`` where pipx puts it."""
     client = make_client(Gemini, configured=False)
-    local = client.home / ".local" / "bin"
-    local.mkdir(parents=True)
-    (local / "dibs").symlink_to(DIBS)
+    client.install_dibs()
     client.call("extensions", "link", CLONE, "--consent")
     return client
 

@@ -14,7 +14,6 @@ from workers import complete
 
 from dibs.worker_prompt import ONE, worker_prompt
 from support import header, write_task
-from wire import DIBS
 
 pytestmark = pytest.mark.clients
 
@@ -26,9 +25,7 @@ ALLOWED = ("--allowedTools", "mcp__plugin_dibs_dibs")
 def claude(make_client: Callable[..., Client]) -> Client:
     """Claude Code with the plugin, and with ``dibs`` where pipx puts it."""
     client = make_client(Claude, configured=False)
-    local = client.home / ".local" / "bin"
-    local.mkdir(parents=True)
-    (local / "dibs").symlink_to(DIBS)
+    client.install_dibs()
     client.call("plugin", "marketplace", "add", CLONE)
     client.call("plugin", "install", "dibs@dibs")
     return client
