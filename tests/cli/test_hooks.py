@@ -148,6 +148,12 @@ def test_the_end_of_another_session_gives_back_nothing_of_ours(project: Path, se
     assert server.call("complete_task", id="t-1", claim_token=claim.token)["task"]["status"] == "done"
 
 
+def test_what_the_file_system_refuses_is_told_to_the_person(project: Path, server: Wire) -> None:
+    server.call("claim_next_task", caller="claude")
+    (project / "plugin data").write_text("in the way of what is remembered", encoding="utf-8")
+    assert hook(project, "stop")["systemMessage"].startswith("Dibs: ")
+
+
 @pytest.mark.parametrize("given", [b"{\xff", b"[" * 200_000, b"[1]", b""])
 def test_input_that_is_none_of_a_client_is_no_reason_to_fail(project: Path, given: bytes) -> None:
     environment = {**os.environ, "CLAUDE_PROJECT_DIR": str(project)}

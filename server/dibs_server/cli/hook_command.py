@@ -50,7 +50,8 @@ def hook_command(event: Literal["session-start", "stop", "session-end"]) -> None
             _answer(_stop(session, client, given))
         elif client is not None:
             _end(session, client, given)
-    except DibsError as error:
+    except (DibsError, OSError) as exc:
+        error = exc if isinstance(exc, DibsError) else session.store.failure(exc)
         _answer({"systemMessage": f"Dibs: {error.message}"})
 
 
