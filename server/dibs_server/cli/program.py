@@ -39,9 +39,7 @@ from dibs_server.cli.console import (
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
-from dibs_server.clients.places import CLIENTS, Client, Scope, find_places
-from dibs_server.clients.set_up import SetupRequest
-from dibs_server.clients.snippets import PRINTED, Printed
+from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
 
 POSITIONAL = ("id", "title")
 CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
@@ -276,6 +274,7 @@ def setup_command(
     only prints.
     """
     from dibs_server.cli.setup_command import run_setup
+    from dibs_server.clients.set_up import SetupRequest
 
     if (write or remove) and (print_only or client in PRINTED):
         raise click.UsageError(f"for {client} there is only printing here: leave out --write and --remove")

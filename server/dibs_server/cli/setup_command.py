@@ -13,9 +13,9 @@ from dibs.store.errors import DibsError
 from dibs.store.settings import environment
 from dibs_server.cli.console import fail, out, print_json, shown, warn
 from dibs_server.clients.launch import Launch, launch_of_this
-from dibs_server.clients.places import Client, find_places
+from dibs_server.clients.places import Client, Printed, find_places
 from dibs_server.clients.set_up import FileChange, SetupRequest, SetupResult, set_up
-from dibs_server.clients.snippets import Printed, snippet_for
+from dibs_server.clients.snippets import snippet_for
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

@@ -9,6 +9,9 @@ from typing import Literal
 
 Client = Literal["claude", "gemini", "codex"]
 Scope = Literal["user", "project"]
+Printed = Literal["cursor", "vscode", "inspector"]
+"""Clients whose files are not edited here, only told what to paste."""
+PRINTED: tuple[Printed, ...] = ("cursor", "vscode", "inspector")
 CLIENTS: tuple[Client, ...] = ("claude", "gemini", "codex")
 NAMES: Mapping[Client, str] = {"claude": "Claude Code", "gemini": "Gemini CLI", "codex": "Codex"}
 

@@ -6,15 +6,11 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from dibs_server.clients.launch import Launch
-from dibs_server.clients.places import Client
+from dibs_server.clients.places import Client, Printed
 from dibs_server.clients.recipes import FORMATS, SERVERS, entry_for
 from dibs_server.clients.values import Value
-
-Printed = Literal["cursor", "vscode", "inspector"]
-PRINTED: tuple[Printed, ...] = get_args(Printed)
 
 
 @dataclass(frozen=True)
