@@ -93,7 +93,7 @@ def inherit(tasks_dir: Path, what: str) -> None:
         done = CompleteRequest(id=result.task.id, claim_token=result.claim_token or "", summary="the report")
         complete_task(session, done, Call())
     assert session.store.ledger.claims() == [], what
-    assert not session.store.refresh(after=time.monotonic()).invalid, what
+    assert not session.store.snapshot(after=time.monotonic()).invalid, what
     for task_id in IDS:
         check((tasks_dir / f"{task_id}.md").read_bytes(), task_id, what)
     session.close()

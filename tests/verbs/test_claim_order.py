@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dibs.session import Session
+from dibs.store import index as index_module
 from dibs.store.errors import InvalidArguments, MalformedTask, NotReady, TaskNotFound
 from support import Clock, age, call, claim, edit, header, held_ids, write_file, write_task
 
@@ -255,10 +256,11 @@ def test_an_invalid_task_is_refused_by_id_with_place_and_cause(session: Session,
         call(session, "claim_next_task", id="t-1")
 
 
-def test_a_task_mended_a_moment_ago_is_not_refused_for_what_it_was(session: Session, tasks_dir: Path) -> None:
+def test_a_task_mended_a_moment_ago_is_not_refused_for_what_it_was(
+    session: Session, tasks_dir: Path, stale: Callable[[Session], None]
+) -> None:
     path = write_task(tasks_dir, "t-1", "wip")
-    session.store.refresh()
-    session.store.index.scan_seconds = 3600.0  # what was seen counts as fresh for long
+    stale(session)
     edit(path, "wip", "active")
     assert claim(session, "t-1").task.id == "t-1"
 
@@ -266,13 +268,20 @@ def test_a_task_mended_a_moment_ago_is_not_refused_for_what_it_was(session: Sess
 # the index proposes, the files decide
 
 
-def stale(session: Session) -> None:
-    """Make this session's index believe for an hour what it has seen by now."""
-    session.store.refresh()
-    session.store.index.scan_seconds = 3600.0
+@pytest.fixture
+def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[Session], None]:
+    """Makes all believe for an hour what this session sees now."""
+
+    def believe(session: Session) -> None:
+        session.store.refresh()
+        monkeypatch.setattr(index_module, "FRESH_SECONDS", 3600.0)
+
+    return believe
 
 
-def test_a_task_taken_since_the_last_scan_is_not_handed_out(session: Session, other: Session, tasks_dir: Path) -> None:
+def test_a_task_taken_since_the_last_scan_is_not_handed_out(
+    session: Session, other: Session, tasks_dir: Path, stale: Callable[[Session], None]
+) -> None:
     path = write_task(tasks_dir, "t-1", priority=0)
     write_task(tasks_dir, "t-2")
     stale(session)
@@ -283,7 +292,7 @@ def test_a_task_taken_since_the_last_scan_is_not_handed_out(session: Session, ot
 
 @pytest.mark.parametrize("now", ["done", "in_progress", "on_hold", "wip"])
 def test_a_task_set_aside_by_hand_since_the_last_scan_is_not_handed_out(
-    session: Session, tasks_dir: Path, now: str
+    session: Session, tasks_dir: Path, now: str, stale: Callable[[Session], None]
 ) -> None:
     path = write_task(tasks_dir, "t-1", priority=0)
     write_task(tasks_dir, "t-2")
@@ -294,7 +303,9 @@ def test_a_task_set_aside_by_hand_since_the_last_scan_is_not_handed_out(
     assert path.read_bytes() == before
 
 
-def test_a_task_deleted_since_the_last_scan_is_not_handed_out(session: Session, tasks_dir: Path) -> None:
+def test_a_task_deleted_since_the_last_scan_is_not_handed_out(
+    session: Session, tasks_dir: Path, stale: Callable[[Session], None]
+) -> None:
     path = write_task(tasks_dir, "t-1", priority=0)
     write_task(tasks_dir, "t-2")
     stale(session)
@@ -311,7 +322,12 @@ def test_a_task_deleted_since_the_last_scan_is_not_handed_out(session: Session, 
     ],
 )
 def test_a_relative_that_changed_since_the_last_scan_decides(
-    session: Session, tasks_dir: Path, keys: dict[str, object], relative: dict[str, str], now: str
+    session: Session,
+    tasks_dir: Path,
+    keys: dict[str, object],
+    relative: dict[str, str],
+    now: str,
+    stale: Callable[[Session], None],
 ) -> None:
     near = write_task(tasks_dir, "dep", assignee="nobody", **relative)
     write_task(tasks_dir, "t-1", **keys)
@@ -320,13 +336,17 @@ def test_a_relative_that_changed_since_the_last_scan_decides(
     assert call(session, "claim_next_task").status == "empty"
 
 
-def test_a_new_task_is_found_before_the_queue_is_called_empty(session: Session, tasks_dir: Path) -> None:
+def test_a_new_task_is_found_before_the_queue_is_called_empty(
+    session: Session, tasks_dir: Path, stale: Callable[[Session], None]
+) -> None:
     stale(session)
     write_task(tasks_dir, "t-1")
     assert claim(session).task.id == "t-1"
 
 
-def test_a_task_whose_priority_changed_is_handed_out_as_it_is_now(session: Session, tasks_dir: Path) -> None:
+def test_a_task_whose_priority_changed_is_handed_out_as_it_is_now(
+    session: Session, tasks_dir: Path, stale: Callable[[Session], None]
+) -> None:
     path = write_task(tasks_dir, "t-1", priority=0)
     write_task(tasks_dir, "t-2", priority=1)
     stale(session)

@@ -53,10 +53,11 @@ def kinds(session: Session, *, fix: bool = False) -> list[str]:
 
 
 def content_of(folder: Path) -> dict[str, bytes | None]:
-    """Every file and folder with its bytes."""
+    """Every file and folder with its bytes, but for the index, which is a cache."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+        if not path.name.startswith(("index", "scanning"))
     }
 
 

@@ -18,7 +18,9 @@ from support import NOON, Clock, call, claim, edit, write_file, write_task
 
 
 def tree(folder: Path) -> list[tuple[str, bytes]]:
-    return sorted((str(p.relative_to(folder)), p.read_bytes() if p.is_file() else b"") for p in folder.rglob("*"))
+    """Every file and folder with its bytes, but for the index, which is a cache."""
+    found = (path for path in folder.rglob("*") if not path.name.startswith(("index", "scanning")))
+    return sorted((str(path.relative_to(folder)), path.read_bytes() if path.is_file() else b"") for path in found)
 
 
 def leases(session: Session) -> dict[str, str]:

@@ -55,7 +55,7 @@ def _add(session: Session, request: AddRequest, hold: Hold) -> AddResult:
     store.create(hold, path, _file(request, task_id))
     hold.note(store.now(), "added", id=task_id, path=path)
     stored = store.find(task_id)
-    unknown = [dep for dep in request.depends_on if dep.casefold() not in store.index.snapshot().tasks]
+    unknown = [dep for dep in request.depends_on if dep.casefold() not in store.index.tasks]
     warnings = [f"it depends on {', '.join(unknown)}, which does not exist (yet)"] if unknown else []
     return AddResult(task=view(session, stored), message=f"Added {task_id} in {path}", warnings=warnings)
 

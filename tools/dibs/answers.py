@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dibs.session import Session
-from dibs.store.index import StoredTask
 from dibs.store.readiness import WaitingKind, obstacles
+from dibs.store.reading import StoredTask
 from dibs.store.reservations import Held
-from dibs.store.snapshot import Snapshot
+from dibs.store.rows import Asked
 from dibs.store.task import Task
 
 LONG_TEXT = 20_000
@@ -125,21 +125,20 @@ def count_waiting(kinds: list[WaitingKind]) -> WaitingOn:
     return WaitingOn(**counts)
 
 
-def newly_ready(session: Session, before: Snapshot, ended: Task, was_held: Held, held: Held) -> list[str]:
-    """The tasks that became ready because ``ended`` was: its dependents, its parent, and those that wait for files."""
-    settings = session.store.settings
-    after = session.store.index.snapshot()
-
-    def ready(key: str, tasks: Snapshot, held: Held) -> bool:
-        task = tasks.tasks.get(key)
-        return task is not None and next(obstacles(task, tasks, settings, caller=None, held=held), None) is None
-
-    near = {task.key for task in after.dependents.get(ended.key, ())}
-    near |= {ended.parent.casefold()} if ended.parent else set()
-    if was_held.reservations != held.reservations:
-        near |= {task.key for task in after.tasks.values() if task.files and task.status == "active"}
-        near.discard(ended.key)
-    return [after.tasks[key].id for key in sorted(near) if ready(key, after, held) and not ready(key, before, was_held)]
+def ready_near(session: Session, ended: Task, held: Held, *, frees_files: bool) -> dict[str, str]:
+    """The ready tasks among those that an ending may make ready, key and id: the dependents of the task, its parent,
+    and, where it frees files, those that have files."""
+    index, settings = session.store.index, session.store.settings
+    near = {task.key: task for task in index.dependents.get(ended.key, ())}
+    if (parent := index.tasks.get(ended.parent.casefold())) is not None:
+        near[parent.key] = parent
+    if frees_files:
+        near |= {task.key: task for task in index.handed_out(Asked(with_files=True))}
+    near.pop(ended.key, None)
+    ready = (
+        task for task in near.values() if next(obstacles(task, index, settings, caller=None, held=held), None) is None
+    )
+    return {task.key: task.id for task in ready}
 
 
 def as_answer(result: Result) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import time
 from collections import Counter
@@ -21,11 +20,12 @@ from dibs.resuming import resumable
 from dibs.session import Call, Session
 from dibs.store.claims import Claim, stamp
 from dibs.store.errors import ClaimError, FileConflict, MalformedTask, NotReady
-from dibs.store.index import Row, StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.readiness import Obstacle, obstacles
+from dibs.store.reading import Row, StoredTask
 from dibs.store.reservations import NOTHING_HELD, Held, Turns
-from dibs.store.snapshot import Snapshot
+from dibs.store.rows import Asked
+from dibs.store.snapshot import Around, Snapshot, ancestors
 from dibs.store.task import ENDED, ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
 from dibs.taking import give_up, roll_back, take, take_up
@@ -107,7 +107,7 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     session.called(caller)
     attempt = _Attempt(session, request, caller, call)
     started = time.monotonic()
-    session.store.refresh()
+    session.store.refresh(behind=session.alive_name is not None)
     taken = session.store.change(lambda hold: _claim(attempt, hold))
     if taken is None:
         # the index may be older than this call, or than a rename: look once more before saying that there is nothing
@@ -130,14 +130,14 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     """Under the mutex: take back what is due, then take the best task that is ready on the bytes of its file."""
     session, request, store = attempt.session, attempt.request, attempt.session.store
     attempt.call.check()
-    reap_due(store, hold, store.index.snapshot())
+    reap_due(store, hold, store.index)
     if request.resume and (found := resumable(session, hold, attempt.caller, bool(request.caller), request.id)):
         before = found[1]
         claim, stored = take_up(session, hold, *found, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, claim, stored, "Resumed", before)
     if request.id:
         return _claim_this(attempt, hold)
-    attempt.held, attempt.turns = held_and_turns(store, store.index.snapshot())
+    attempt.held, attempt.turns = held_and_turns(store, store.index)
     taken = _claim_best(attempt, hold)
     if taken is not None:
         keep_turns(store, hold, attempt.turns, attempt.passed_over, taken.task)
@@ -157,20 +157,32 @@ def _claim_best(attempt: _Attempt, hold: Hold) -> _Taken | None:
 
 def _candidates(attempt: _Attempt) -> Iterator[Task]:
     """The ready tasks the caller asked for, best first, as the index has them."""
-    store = attempt.session.store
-    snapshot, settings = store.index.snapshot(), store.settings
-    wanted = (task for task in _wanted(attempt.request, snapshot) if task.status == "active")
-    ranked = [(task.sort_key(), task.path, task) for task in wanted]
-    heapq.heapify(ranked)  # mostly one of the first is taken: not worth sorting all
-    while ranked:
-        task = heapq.heappop(ranked)[2]
-        if task.path in attempt.warnings:
+    request, store = attempt.request, attempt.session.store
+    index, settings = store.index, store.settings
+    for task in index.handed_out(_asked(attempt)):
+        if task.path in attempt.warnings or task.key not in index.tasks or not _is_below(task, request.parent, index):
             continue
-        obstacle = next(obstacles(task, snapshot, settings, caller=attempt.caller, held=attempt.held), None)
+        obstacle = next(obstacles(task, index, settings, caller=attempt.caller, held=attempt.held), None)
         if obstacle is None:
             yield task
         elif obstacle.kind == "files":
             attempt.passed_over.append(task)
+
+
+def _asked(attempt: _Attempt) -> Asked:
+    request = attempt.request
+    return Asked(
+        caller=attempt.session.store.settings.caller_name(attempt.caller).casefold(),
+        project=request.project.casefold(),
+        complexity=request.complexity,
+        type=request.type.casefold(),
+        tags=tuple(tag.casefold() for tag in request.tags),
+        skip_tags=tuple(tag.casefold() for tag in request.skip_tags),
+    )
+
+
+def _is_below(task: Task, parent: str, around: Around) -> bool:
+    return not parent or any(above.key == parent.casefold() for above in ancestors(task, around))
 
 
 def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
@@ -181,7 +193,7 @@ def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
             (not request.project or task.project.casefold() == request.project.casefold())
             and (not request.complexity or task.complexity == request.complexity)
             and (not request.type or task.type == request.type.casefold())
-            and (not request.parent or any(a.key == request.parent.casefold() for a in snapshot.ancestors(task)))
+            and _is_below(task, request.parent, snapshot)
             and tags <= has
             and not (skip & has)
         ):
@@ -220,9 +232,9 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
 
 def _relatives_changed(attempt: _Attempt, task: Task) -> bool:
     """Look again at the files the decision rests on besides the task's own: dependencies, ancestors, children."""
-    index, snapshot = attempt.session.store.index, attempt.session.store.index.snapshot()
-    near = [snapshot.tasks[key] for dep in task.depends_on if (key := dep.casefold()) in snapshot.tasks]
-    near += [*snapshot.ancestors(task), *snapshot.children.get(task.key, ())]
+    index = attempt.session.store.index
+    near = [found for dep in task.depends_on if (found := index.tasks.get(dep.casefold())) is not None]
+    near += [*ancestors(task, index), *index.children.get(task.key, ())]
     return sum(index.look_again(other.path) for other in near) > 0
 
 
@@ -238,9 +250,9 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     stored = store.find(attempt.request.id)
     _relatives_changed(attempt, stored.task)
     claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
-    snapshot = store.refresh()
-    held = held_now(store, snapshot)
-    in_the_way = list(obstacles(stored.task, snapshot, store.settings, caller=attempt.caller, held=held))
+    index = store.index
+    held = held_now(store, index)
+    in_the_way = list(obstacles(stored.task, index, store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
         return _answered(attempt, hold, taken, stored, "Claimed")
@@ -314,14 +326,14 @@ def _warnings(hold: Hold, task: Task, session: Session) -> dict[str, str]:
 
 
 def _is_done(task_id: str, session: Session) -> bool:
-    task = session.store.index.snapshot().tasks.get(task_id.casefold())
+    task = session.store.index.tasks.get(task_id.casefold())
     return task is not None and task.status == "done"
 
 
 def _empty(attempt: _Attempt) -> ClaimResult:
     """Say why there is nothing, and that polling will not change it."""
     store, request = attempt.session.store, attempt.request
-    snapshot, claims, now = store.index.snapshot(), store.ledger.claims(), store.now()
+    snapshot, claims, now = store.index.load(), store.ledger.claims(), store.now()
     held = held_now(store, snapshot)
     wanted = [task for task in _wanted(request, snapshot) if task.status not in ENDED]
     waiting = [task for task in wanted if task.status != "in_progress" and not held.has(task)]

@@ -9,16 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibs.answers import EndResult, as_answer, newly_ready, view
+from dibs.answers import EndResult, as_answer, ready_near, view
 from dibs.fence import Admitted, admit, adopt
 from dibs.holding import held_now
 from dibs.reconcile import end_claim
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How, stamp
 from dibs.store.errors import ClaimError, DibsError, MalformedTask, TaskChanged, TaskNotFound
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.mutex import MutexGone
+from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile
 
@@ -51,7 +51,7 @@ def end(call: EndCall) -> EndResult:
             kept in ``.dibs/orphans/`` where it comes from a holder, present or past; the message says where.
     """
     call.session.named(call.task_id, call.token)
-    call.session.store.refresh()
+    call.session.store.refresh(behind=call.session.alive_name is not None)
     ours = bool(call.token) or call.session.once_held(call.task_id)
     try:
         return _patiently(call)
@@ -79,8 +79,10 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     if isinstance(admitted, Ending):
         return _again(call, admitted)
     stored, claim = admitted.stored, admitted.claim
-    before = store.index.snapshot()
-    was_held = held_now(store, before)
+    was_held = held_now(store, store.index)
+    held = was_held.without(stored.task)
+    frees_files = was_held.reservations != held.reservations
+    were_ready = ready_near(call.session, stored.task, was_held, frees_files=frees_files)
     try:
         file = call.edit(admitted)
     except DibsError as error:
@@ -91,9 +93,10 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     reached("end.read")
     written = store.write(hold, stored, file)
     reached("end.task_file")
+    are_ready = ready_near(call.session, written.task, held, frees_files=frees_files)
     result = EndResult(
         task=view(call.session, written, with_body=False),
-        newly_ready=newly_ready(call.session, before, written.task, was_held, was_held.without(written.task)),
+        newly_ready=[are_ready[key] for key in sorted(are_ready.keys() - were_ready.keys())],
         message=call.message(written, claim),
         warnings=call.warnings(written, claim),
     )

@@ -111,7 +111,8 @@ def _look(store: TaskStore) -> _Look:
     settings, symptoms = _settings(store)
     symptoms += around(store, settings)
     try:
-        snapshot = store.index.refresh(settings, after=time.monotonic())
+        store.index.refresh(settings, after=time.monotonic())
+        snapshot = store.index.load()
     except SettingsError as error:
         return _Look((*symptoms, _of_directory(error, "; nothing else was examined")))
     except OSError as exc:
@@ -232,7 +233,7 @@ def _mend(store: TaskStore) -> _Mended:
 
     def act(hold: Hold) -> None:
         # kept outside: a start anew does not take back again what was taken back before
-        reaped.update(claim.id for claim in reap_due(store, hold, store.index.snapshot()))
+        reaped.update(claim.id for claim in reap_due(store, hold, store.index))
         hold.sweep()
 
     try:

@@ -39,7 +39,7 @@ def explain_task(session: Session, request: ExplainRequest, call: Call) -> Expla
     """Say in one line what stands in a task's way. Reads only."""
     store = session.store
     stored = store.find(request.id)
-    task, snapshot = stored.task, store.refresh()
+    task, snapshot = stored.task, store.snapshot()
     claim = store.ledger.claim(task.id)
     held = held_now(store, snapshot)
     found = list(obstacles(task, snapshot, store.settings, caller=request.caller or None, held=held))

@@ -12,8 +12,8 @@ from dibs.reconcile import HOW_OF_STATUS, reconcile
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How, stamp
 from dibs.store.errors import ClaimLost, MalformedTask, NotClaimed, TaskNotFound, TokenRequired
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
+from dibs.store.reading import StoredTask
 from dibs.store.task import ENDED
 
 WORDS: dict[How, str] = {
@@ -167,7 +167,7 @@ def _find(session: Session, hold: Hold, task_id: str, token: str) -> StoredTask:
                 f"there is no task {task_id}; your claim_token is that of {meant}. Call again with id={meant}",
                 task_id=task_id,
             ) from error
-        for task in session.store.index.snapshot().tasks.values():
+        for task in session.store.index.tasks.values():
             if token and task.token == token and (stored := session.store.read(task.path)) is not None:
                 return stored
         raise
@@ -182,8 +182,8 @@ def _renamed_since(
     past = hold.ending_of(token)
     if past is None or past.how != how or past.left_status != stored.task.status:
         return None
-    snapshot, key = session.store.index.snapshot(), past.claim.id.casefold()
-    return None if key in snapshot.tasks or key in snapshot.invalid_keys else past
+    index, key = session.store.index, past.claim.id.casefold()
+    return None if key in index.tasks or key in index.invalid_keys else past
 
 
 def _with_token(hold: Hold, stored: StoredTask, claim: Claim | None, token: str, how: How | None) -> Admitted | Ending:

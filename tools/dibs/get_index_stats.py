@@ -84,7 +84,7 @@ class StatsResult(Result):
 def get_index_stats(session: Session, request: StatsRequest, call: Call) -> StatsResult:
     """Count the tasks: ready, waiting and for what, in progress and by whom, by status. Reads only."""
     store = session.store
-    snapshot, claims = store.refresh(), store.ledger.claims()
+    snapshot, claims = store.snapshot(), store.ledger.claims()
     held = held_now(store, snapshot)
     first = {
         key: next(obstacles(task, snapshot, store.settings, caller=None, held=held), None)
@@ -108,7 +108,7 @@ def get_index_stats(session: Session, request: StatsRequest, call: Call) -> Stat
         stale=_stale(session, snapshot, claims, held),
         projects=_projects(snapshot, ready, held) if request.include_projects else None,
         index=IndexFacts(
-            kind="scan",
+            kind="shared" if store.index.is_shared else "memory",
             files=len(snapshot.tasks) + len(snapshot.invalid) + snapshot.notes,
             scan_seconds=round(store.index.scan_seconds, 4),
         ),

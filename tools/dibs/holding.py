@@ -10,24 +10,24 @@ from dibs.store.ledger import Hold
 from dibs.store.mutex import StartOver
 from dibs.store.readiness import waits_only_for_files
 from dibs.store.reservations import Held, Reservation, Turns, all_held
-from dibs.store.snapshot import Snapshot
+from dibs.store.snapshot import Around
 from dibs.store.task import Task
 from dibs.store.task_store import TaskStore
 
 
-def held_now(store: TaskStore, snapshot: Snapshot) -> Held:
+def held_now(store: TaskStore, around: Around) -> Held:
     """All that is held at this moment."""
-    return held_and_turns(store, snapshot)[0]
+    return held_and_turns(store, around)[0]
 
 
-def held_and_turns(store: TaskStore, snapshot: Snapshot) -> tuple[Held, Turns]:
+def held_and_turns(store: TaskStore, around: Around) -> tuple[Held, Turns]:
     """All that is held, and the tasks passed over for their files that still wait for nothing else."""
     ledger, now = store.ledger, store.now()
     claims, newer, fold = ledger.claims(), ledger.newer(), ledger.folds_case()
     containers = store.settings.container_types
 
     def held(turns: Turns) -> Held:
-        return all_held(claims, snapshot, turns, unreadable=newer, containers=containers, roots=store.roots, fold=fold)
+        return all_held(claims, around, turns, unreadable=newer, containers=containers, roots=store.roots, fold=fold)
 
     without = held(Turns())
     kept = ledger.turns()
@@ -36,7 +36,7 @@ def held_and_turns(store: TaskStore, snapshot: Snapshot) -> tuple[Held, Turns]:
     waiting = {
         key: task
         for key in kept.since
-        if (task := snapshot.tasks.get(key)) and waits_only_for_files(task, snapshot, store.settings, without)
+        if (task := around.tasks.get(key)) and waits_only_for_files(task, around, store.settings, without)
     }
     overtaken = {key for key, task in waiting.items() if _is_overtaken(task, kept.since[key], without)}
     turns = kept.after(now, (), waiting).at(now, overtaken)

@@ -72,10 +72,15 @@ def init_tasks_dir(named: Path | None, project: Path, *, adopt: bool = False) ->
     tasks_dir.mkdir(parents=True, exist_ok=True)
     index = Index(tasks_dir)
     settings = load_settings(tasks_dir)
-    learnt, unknown = _status_words(tasks_dir, index.refresh(settings).invalid, settings)
+    learnt, unknown = _status_words(tasks_dir, _scanned(index, settings).invalid, settings)
     if learnt or not (tasks_dir / SETTINGS_FILE).exists():
         _write_settings(tasks_dir, settings, learnt)
-    return InitResult(tasks_dir, made, index.refresh(load_settings(tasks_dir)), learnt, unknown)
+    return InitResult(tasks_dir, made, _scanned(index, load_settings(tasks_dir)), learnt, unknown)
+
+
+def _scanned(index: Index, settings: Settings) -> Snapshot:
+    index.refresh(settings)
+    return index.load()
 
 
 def _chosen(named: Path | None, project: Path, adopt: bool) -> Path:

@@ -46,7 +46,7 @@ class ListResult(Result):
 def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult:
     """List tasks in the order in which they would be handed out. Reads only."""
     store = session.store
-    snapshot, settings = store.refresh(), store.settings
+    snapshot, settings = store.snapshot(), store.settings
     held = held_now(store, snapshot)
     _require_known(request, settings)
     rows = []

@@ -133,7 +133,7 @@ class Lookout:
     def _look(self, recent: int) -> Overview:
         store = self._session.store
         # a scan each time: whoever watches sees a change at the next look, however long the last scan took
-        snapshot = store.refresh(after=time.monotonic())
+        snapshot = store.snapshot(after=time.monotonic())
         claims = store.ledger.claims()
         history = self._read_history(recent)
         now = store.now()

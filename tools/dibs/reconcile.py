@@ -8,9 +8,9 @@ from __future__ import annotations
 from dibs import reports
 from dibs.store.claims import Claim, Ending, How, Owner, slug
 from dibs.store.errors import MalformedTask, TaskNotFound
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
-from dibs.store.snapshot import Snapshot
+from dibs.store.reading import StoredTask
+from dibs.store.snapshot import Around
 from dibs.store.steps import reached
 from dibs.store.task import Task
 from dibs.store.task_file import edit_header
@@ -107,16 +107,16 @@ def end_claim(
     reached("end.claim_file")
 
 
-def reap_due(store: TaskStore, hold: Hold, snapshot: Snapshot) -> list[Claim]:
+def reap_due(store: TaskStore, hold: Hold, around: Around) -> list[Claim]:
     """Take back every claim that is due, and settle what was ended by hand or lost its record. Returns the reaped."""
     hold.set_aside_damaged()
     claims = {claim.id.casefold(): claim for claim in hold.claims()}
     tokens = {claim.token for claim in claims.values()}
     newer = hold.newer()
-    for task in snapshot.in_progress:
+    for task in around.in_progress:
         if task.key not in claims and task.token not in tokens and slug(task.id) not in newer:
             _settle_lost(store, hold, task)
-    return [claim for claim in claims.values() if _settle(store, hold, claim, snapshot)]
+    return [claim for claim in claims.values() if _settle(store, hold, claim, around)]
 
 
 def _settle_lost(store: TaskStore, hold: Hold, task: Task) -> None:
@@ -130,10 +130,10 @@ def _settle_lost(store: TaskStore, hold: Hold, task: Task) -> None:
         reconcile(store, hold, stored, None)
 
 
-def _settle(store: TaskStore, hold: Hold, claim: Claim, snapshot: Snapshot) -> bool:
+def _settle(store: TaskStore, hold: Hold, claim: Claim, around: Around) -> bool:
     """True: the claim was reaped. A file that cannot be read or written just now is left to the next call."""
     now = store.now()
-    task = snapshot.tasks.get(claim.id.casefold())
+    task = around.tasks.get(claim.id.casefold())
     ended = task is not None and (
         task.status not in ("active", "in_progress") or (task.status == "active" and _ended(hold, claim) is not None)
     )

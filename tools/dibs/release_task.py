@@ -14,8 +14,8 @@ from dibs.session import Call, Session
 from dibs.store.body import append_section
 from dibs.store.claims import Claim, stamp
 from dibs.store.errors import NotClaimed
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
+from dibs.store.reading import StoredTask
 from dibs.store.task_file import TaskFile, edit_header
 
 

@@ -6,8 +6,8 @@ from dibs.reconcile import reconcile
 from dibs.session import Session
 from dibs.store.claims import Claim
 from dibs.store.errors import InvalidArguments, MalformedTask, TaskNotFound
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
+from dibs.store.reading import StoredTask
 
 
 def resumable(session: Session, hold: Hold, caller: str, named: bool, task_id: str) -> tuple[StoredTask, Claim] | None:

@@ -11,9 +11,9 @@ from dibs import reports
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.claims import Claim, new_token
 from dibs.store.errors import MalformedTask, TaskNotFound
-from dibs.store.index import StoredTask
 from dibs.store.ledger import Hold
 from dibs.store.mutex import StartOver
+from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
 from dibs.store.task_file import TaskFile, edit_header
 

@@ -1,236 +1,340 @@
 """The index: what a scan of the directory found. It proposes, the files decide.
 
-Kept in memory, one for each process: a scan reads the directory's stats and only those files whose stat changed. The
-interface (refresh, snapshot, put) is what the verbs know; what stands behind it is always disposable.
+A scan reads the directory's stats and only those files whose stat changed. What it finds is kept in the rows (see
+``rows``): in ``.dibs/``, shared by all processes on the directory, or where that is not possible in memory. The shared
+rows are made under the mutex, by a change, never by looking. A pointer file leads to them, so that there are never two
+at one path; its name has in it what the rows depend on besides the files. Missing or broken: this process goes on in
+memory, and the next change makes new ones.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import stat as stat_bits
+import hashlib
+import secrets
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
+from dibs import __version__
 from dibs.store.errors import MalformedTask, SettingsError
 from dibs.store.globs import matches
-from dibs.store.publish import RACY_NS, Signature
+from dibs.store.ledger import Hold
+from dibs.store.publish import Signature, publish
+from dibs.store.reading import NO_FILE, Row, files_below, read_row
+from dibs.store.rows import VERSION, Asked, Changes, Place, Rows, Scanned
+from dibs.store.scan_turn import ScanTurn
 from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
-from dibs.store.task import Task, make_task
-from dibs.store.task_file import MAX_FILE_BYTES, TaskFile, read_task_file
+from dibs.store.task import Task
 
 FRESH_SECONDS = 0.020
 FRESH_TIMES_COST = 10
-NO_FILE = Signature(0, 0, 0, 0)
+DEAR_SECONDS = 0.1
+"""A scan that takes longer than this is not waited for where the rows of the last one will do."""
+MERGED_AT_ONCE = 200
+FIRST_LOOK, NEXT_LOOK = 4, 64
+POINTER = "index"
+ABANDONED_SECONDS = 86_400.0
+RETRY_SECONDS = 60.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One file as last read. ``racy``: it changed so shortly before that the same stat may hide a later change."""
-
-    signature: Signature
-    content: Task | MalformedTask | None
-    racy: bool
-
-
-@dataclass(frozen=True)
-class StoredTask:
-    """A task with the very bytes it was read from, and the file's state then."""
-
-    task: Task
-    file: TaskFile
-    stat: os.stat_result
-
-    @property
-    def signature(self) -> Signature:
-        return Signature.of(self.stat)
+Found = tuple[str, Signature | None, Row | None]
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 class Index:
-    """All tasks of one directory, for any number of threads."""
+    """All tasks of one directory, for any number of threads.
+
+    As what is around a task (see ``snapshot.Around``) it looks up what is asked for, as it is at that moment.
+    ``on_read`` is told, while a scan reads files, how many it has read and how many it knows of by now.
+    """
 
     def __init__(self, tasks_dir: Path) -> None:
+        self.on_read: Callable[[int, int], None] = lambda read, known: None
         self._tasks_dir = tasks_dir
-        self._settings = Settings()
-        self._rows: dict[str, Row] = {}
-        self._snapshot: Snapshot | None = None
+        self._folder = tasks_dir / LEDGER_FOLDER
+        self._settings: Settings | None = None
+        self._mark = ""
+        self._rows = Rows()
+        self._shared = ""
+        self._unusable = ""
+        self._share_at = 0.0
         self._lock = threading.RLock()
-        self._scanned_at = float("-inf")
-        self.scan_seconds = 0.0
+        self._turn = ScanTurn()
+        self._behind: threading.Thread | None = None
+        self._loaded: tuple[tuple[str, int, int], Snapshot] | None = None
+        self.tasks: Mapping[str, Task] = _LookedUp(
+            lambda key: self._ask(lambda rows: rows.task(key)), lambda: self.load().tasks
+        )
+        self.invalid_keys: Mapping[str, MalformedTask] = _LookedUp(
+            lambda key: self.load().invalid_keys.get(key) if self._ask(lambda rows: rows.is_invalid(key)) else None,
+            lambda: self.load().invalid_keys,
+        )
+        self.children: Mapping[str, tuple[Task, ...]] = _LookedUp(
+            lambda key: self._ask(lambda rows: rows.children(key)), lambda: self.load().children
+        )
+        self.dependents: Mapping[str, tuple[Task, ...]] = _LookedUp(
+            lambda key: self._ask(lambda rows: rows.dependents(key)), lambda: self.load().dependents
+        )
 
-    def refresh(self, settings: Settings, *, after: float | None = None) -> Snapshot:
-        """The tasks now. Scans when the last scan is too old, or began before ``after`` (``time.monotonic()``)."""
-        with self._lock:
-            if settings != self._settings:
-                self._settings, self._rows, self._snapshot = settings, {}, None
-                self._scanned_at = float("-inf")
-            limit = time.monotonic() - max(FRESH_SECONDS, FRESH_TIMES_COST * self.scan_seconds)
-            if self._scanned_at < (limit if after is None else after):
-                self._scan()
-            return self.snapshot()
+    # looking
 
-    def snapshot(self) -> Snapshot:
-        """The tasks as last seen, without looking."""
+    def refresh(self, settings: Settings, *, after: float | None = None, behind: bool = False) -> None:
+        """Scan, when the last scan is too old, or began before ``after`` (``time.monotonic()``).
+
+        ``behind``: when that would take long, it goes on behind this call, and the rows of the last scan must do.
+
+        Raises:
+            OSError: the directory cannot be read.
+            SettingsError: there is a tasks directory inside it.
+        """
         with self._lock:
-            if self._snapshot is None:
-                self._snapshot = build_snapshot((path, row.content) for path, row in self._rows.items())
-            return self._snapshot
+            self._use(settings)
+            self._follow()
+        scanned = self._ask(lambda rows: rows.scanned())
+        if _is_fresh(scanned, after):
+            return
+        if behind and scanned is not None and scanned.seconds > DEAR_SECONDS:
+            self._scan_behind(settings)
+            return
+        with self._turn.taken(
+            self._folder if self._shared else None, wait=after is not None or scanned is None
+        ) as mine:
+            if (mine or scanned is None) and not _is_fresh(self._ask(lambda rows: rows.scanned()), after):
+                self._ask(lambda rows: self._scan(rows, settings))
+
+    def load(self) -> Snapshot:
+        """All tasks as last seen, at one moment."""
+        with self._lock:
+            change = self._ask(lambda rows: rows.change())
+            if self._loaded is None or self._loaded[0] != change:
+                found = self._ask(lambda rows: rows.all())
+                self._loaded = change, build_snapshot((path, row.content) for path, row in found)
+            return self._loaded[1]
+
+    def changes(self, cursor: str = "") -> Changes:
+        """The tasks whose status changed since ``cursor``, which an earlier answer gave. Late or twice is possible,
+        when rows are made anew; missing is not."""
+        return self._ask(lambda rows: rows.changes(cursor))
+
+    @property
+    def in_progress(self) -> tuple[Task, ...]:
+        return self._ask(lambda rows: rows.in_progress())
+
+    def handed_out(self, asked: Asked) -> Iterator[Task]:
+        """The active tasks that wait for no dependency and are meant for the caller, best first."""
+        place: Place | None = None
+        limit = FIRST_LOOK
+        while True:
+            found, place = self._ask(lambda rows, n=limit, place=place: rows.handed_out(asked, n, place))  # type: ignore[misc]
+            yield from found
+            if place is None:
+                return
+            limit = NEXT_LOOK
+
+    def row(self, path: str) -> Row | None:
+        return self._ask(lambda rows: rows.get(path))
+
+    @property
+    def scan_seconds(self) -> float:
+        """What the last scan cost, without what it had to read."""
+        scanned = self._ask(lambda rows: rows.scanned())
+        return scanned.seconds if scanned is not None else 0.0
+
+    @property
+    def is_shared(self) -> bool:
+        return bool(self._shared)
+
+    # entering
 
     def put(self, path: str, row: Row | None) -> None:
         """Enter what one file was just read or written as; None: it is gone."""
-        with self._lock:
-            known = self._rows.get(path)
-            if row is None:
-                self._rows.pop(path, None)
-            else:
-                self._rows[path] = row
-            if known is None or row is None or known.content != row.content:
-                self._snapshot = None
-
-    def row(self, path: str) -> Row | None:
-        with self._lock:
-            return self._rows.get(path)
+        settings = self._settings
+        if settings is not None and self.row(path) != row:  # before the first scan there is nothing to keep up
+            self._ask(lambda rows: rows.put(path, row, settings))
 
     def look_again(self, path: str) -> bool:
         """Read one file anew if its stat changed; True: its row is now another."""
-        with self._lock:
-            known = self._rows.get(path)
-            try:
-                found = (self._tasks_dir / path).lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                self.put(path, None)
-                return known is not None
-            if known is not None and not known.racy and known.signature == Signature.of(found):
-                return False
-            row = read_row(self._tasks_dir, path, found, self._settings)
-            self.put(path, row)
-            return known is None or known.content != row.content
-
-    def _scan(self) -> None:
-        started, reading = time.monotonic(), 0.0
-        rows: dict[str, Row] = {}
-        changed = False
-        for path, found in _files(self._tasks_dir):
-            if isinstance(found, MalformedTask):
-                rows[path] = Row(NO_FILE, found, racy=True)
-                continue
-            if not matches(path, self._settings.include) or matches(path, self._settings.exclude):
-                continue
-            row = known = self._rows.get(path)
-            if row is None or row.racy or row.signature != Signature.of(found):
-                began = time.monotonic()
-                row = read_row(self._tasks_dir, path, found, self._settings)
-                reading += time.monotonic() - began
-                changed = changed or known is None or known.content != row.content
-            rows[path] = row
-        if changed or rows.keys() != self._rows.keys():
-            self._snapshot = None
-        self._rows = rows
-        # without what was read: that is not read again, and a first scan must not count as fresh for seconds
-        self._scanned_at, self.scan_seconds = started, time.monotonic() - started - reading
-
-
-def _files(tasks_dir: Path) -> Iterator[tuple[str, os.stat_result | MalformedTask]]:
-    """Files below the directory with their stat, folders that cannot be read with what is wrong.
-
-    Names with a dot in front do not exist; links are not followed.
-
-    Raises:
-        SettingsError: a folder in it is a tasks directory of its own. Two ledgers would give every task out twice.
-    """
-    folders = [("", str(tasks_dir))]
-    while folders:
-        prefix, folder = folders.pop()
+        known = self.row(path)
         try:
-            entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
-            if not prefix:
-                raise
-            if isinstance(exc, PermissionError):
-                yield prefix, MalformedTask("this folder cannot be read; give this user the right to", path=prefix)
-            continue
-        for entry in entries:
-            if entry.name == LEDGER_FOLDER and prefix:
-                raise nested(tasks_dir, tasks_dir / prefix)
-            if entry.name.startswith("."):
+            found = (self._tasks_dir / path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            self.put(path, None)
+            return known is not None
+        if known is not None and not known.racy and known.signature == Signature.of(found):
+            return False
+        row = read_row(self._tasks_dir, path, found, self._settings or Settings())
+        self.put(path, row)
+        return known is None or known.content != row.content
+
+    def _scan_behind(self, settings: Settings) -> None:
+        def scan() -> None:
+            # what cannot be read is told to the next call that must wait for a scan
+            with suppress(OSError, SettingsError):
+                self.refresh(settings)
+
+        with self._lock:
+            if self._behind is None or not self._behind.is_alive():
+                self._behind = threading.Thread(target=scan, name="dibs-scan", daemon=True)
+                self._behind.start()
+
+    def _scan(self, rows: Rows, settings: Settings) -> None:
+        started, reading, read = time.monotonic(), 0.0, 0
+        known = rows.states()
+        gone = set(known)
+        changes: list[Found] = []
+        for path, found in files_below(self._tasks_dir):
+            was = known.get(path)
+            if isinstance(found, MalformedTask):
+                row = Row(NO_FILE, found, racy=True)
+            elif was == (Signature.of(found), False):
+                gone.discard(path)
                 continue
+            elif not matches(path, settings.include) or matches(path, settings.exclude):
+                continue
+            else:
+                began = time.monotonic()
+                row = read_row(self._tasks_dir, path, found, settings)
+                reading += time.monotonic() - began
+                read += 1
+                self.on_read(read, max(len(known), read))
+            gone.discard(path)
+            changes.append((path, was[0] if was else None, row))
+            if len(changes) >= MERGED_AT_ONCE:
+                reading += _merge(rows, changes, settings)
+        changes += [(path, known[path][0], None) for path in gone]
+        reading += _merge(rows, changes, settings)
+        # without what was read: that is not read again, and a first scan must not count as fresh for seconds
+        rows.set_scanned(Scanned(started, time.monotonic() - started - reading))
+
+    # sharing
+
+    def _use(self, settings: Settings) -> None:
+        """Rows read by other settings are of no use: go on with new ones, or those that others have by these."""
+        if settings is self._settings:
+            return
+        mark = _mark(settings)
+        if self._settings is not None and mark != self._mark:
+            self._rows, self._shared = Rows(), ""
+        self._settings, self._mark = settings, mark
+
+    @property
+    def _pointer(self) -> Path:
+        return self._folder / f"{POINTER}-{self._mark}"
+
+    def _follow(self) -> None:
+        """Use the rows that the pointer names, if it names others than those in use and they are of any use."""
+        try:
+            named = self._pointer.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            named = ""
+        if named == self._shared:
+            return
+        self._shared = ""  # the rows in use were ours and others'; now they are ours alone
+        if named and named != self._unusable:
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append((f"{prefix}{entry.name}/", entry.path))
-                else:
-                    yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except PermissionError:
-                if not prefix:
-                    raise
-                yield prefix, MalformedTask("this folder cannot be entered; give this user the right to", path=prefix)
-                break
+                self._rows = Rows(self._folder / Path(named).name)
+            except sqlite3.Error:
+                self._unusable = named
+            else:
+                self._shared = named
+
+    def share(self, hold: Hold) -> None:
+        """Have the rows shared from now on, if they are not; under the mutex (``hold`` is the proof)."""
+        with self._lock:
+            if self._settings is None:
+                return  # nothing was asked for yet
+            self._follow()
+            if self._shared or time.monotonic() < self._share_at:
+                return
+            hold.check()
+            named = f"{self._pointer.name}-{secrets.token_hex(4)}.sqlite"
+            path = self._folder / named
+            try:
+                self._ask(lambda rows: rows.save(path))
+                publish(self._pointer, named.encode(), hold.tmp)
+            except (sqlite3.Error, OSError):
+                path.unlink(missing_ok=True)  # memory it is; nothing depends on it
+                self._share_at = time.monotonic() + RETRY_SECONDS
+                return
+            self._follow()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what was not written for long; whoever has it open keeps it."""
+        for path in self._folder.glob(f"{POINTER}-*.sqlite*"):
+            with suppress(OSError):
+                if not path.name.startswith(self._shared) and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+
+    def _ask(self, question: Callable[[Rows], T]) -> T:
+        """The answer of the rows; of new ones in memory, when these turn out to be broken or cannot be written."""
+        rows = self._rows
+        try:
+            return question(rows)
+        except sqlite3.Error:
+            with self._lock:
+                if self._rows is rows:
+                    self._unusable, self._shared, self._rows = self._shared, "", Rows()
+                    if self._settings is not None:
+                        self._scan(self._rows, self._settings)
+                return question(self._rows)
 
 
-def nested(outer: Path, inner: Path) -> SettingsError:
-    return SettingsError(
-        f"{outer} and {inner} inside it are both used as tasks directories, and would hand out the same tasks twice; "
-        f"use one of them: name it with --tasks-dir, and remove {LEDGER_FOLDER} from the other when nobody works there",
-        path=str(inner),
-    )
+class _LookedUp(Mapping[str, V]):
+    """A mapping that asks for one key at a time, and loads everything only for who wants everything."""
+
+    def __init__(self, find: Callable[[str], V | None], everything: Callable[[], Mapping[str, V]]) -> None:
+        self._find = find
+        self._everything = everything
+
+    def __getitem__(self, key: str) -> V:
+        found = self._find(key)
+        if not found:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._everything())
+
+    def __len__(self) -> int:
+        return len(self._everything())
 
 
-def read_row(tasks_dir: Path, path: str, found: os.stat_result, settings: Settings) -> Row:
-    """What one file is: a task, a note, or what is wrong with it. Never raises because of the file."""
-    racy = time.time_ns() - found.st_mtime_ns < RACY_NS
-    content: Task | MalformedTask | None
+def _merge(rows: Rows, changes: list[Found], settings: Settings) -> float:
+    """Enter the changes and empty the list; returns the seconds it took."""
+    began = time.monotonic()
+    if changes:
+        rows.merge(changes, settings)
+        changes.clear()
+    return time.monotonic() - began
+
+
+def _is_fresh(scanned: Scanned | None, after: float | None) -> bool:
+    if scanned is None:
+        return False
+    now = time.monotonic()
+    oldest = now - max(FRESH_SECONDS, FRESH_TIMES_COST * scanned.seconds)
+    return (oldest if after is None else after) <= scanned.at <= now
+
+
+def _mark(settings: Settings) -> str:
+    """What the rows depend on besides the files. Not on times before the system's start: rows are not durable, and a
+    power cut may leave them wrong in a way that nothing shows."""
+    told = f"{VERSION} {__version__} {_boot_id()} {settings.model_dump_json()}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _boot_id() -> str:
+    """What tells this start of the system from earlier ones; "" where there is no such thing."""
     try:
-        stored = read_stored(tasks_dir, path, settings, found)
-        content = stored.task if stored is not None else None
-    except MalformedTask as error:
-        content = error
-    return Row(Signature.of(found), content, racy)
-
-
-def read_stored(
-    tasks_dir: Path, path: str, settings: Settings, found: os.stat_result | None = None
-) -> StoredTask | None:
-    """Read one file; None: it is a note.
-
-    Raises:
-        FileNotFoundError: it is not there (only when ``found`` is not given).
-        MalformedTask: with its path, and its id as far as that can be told.
-    """
-    if not path.isprintable():
-        name = path.encode("utf-8", "replace").decode()
-        raise MalformedTask(
-            "its file name has unprintable characters or is not UTF-8; rename it", path=ascii(name)[1:-1]
-        )
-    try:
-        stat = (tasks_dir / path).lstat() if found is None else found
-        # not even opened to look for its id: opening a pipe waits for a writer, for ever
-        if stat_bits.S_ISLNK(stat.st_mode):
-            cause = "it is a symbolic link; put the file itself into the tasks directory"
-            raise MalformedTask(cause, task_id=Path(path).stem)
-        if not stat_bits.S_ISREG(stat.st_mode):
-            raise MalformedTask("it is not a regular file", task_id=Path(path).stem)
-        with (tasks_dir / path).open("rb") as opened:
-            file = read_task_file(opened.read(MAX_FILE_BYTES + 1))
-        return None if file is None else StoredTask(make_task(file, path, settings), file, stat)
-    except MalformedTask as error:
-        raise error.at(path, task_id=error.task_id or _guess_id(tasks_dir / path)) from None
-    except OSError as exc:
-        if found is None and isinstance(exc, FileNotFoundError):
-            raise
-        raise MalformedTask(f"it cannot be read ({exc.strerror or exc})", path=path, task_id=Path(path).stem) from exc
-
-
-def _guess_id(path: Path) -> str:
-    """The id of a file that cannot be parsed: its ``id:`` line if it has one, else its stem."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096).decode("utf-8", "replace")
-    except OSError:
-        return path.stem
-    found = re.search(r"^(?:id|task_id):[ \t]*[\"']?([^\"'\r\n]{1,128}?)[\"']?[ \t]*\r?$", head, re.MULTILINE)
-    return found[1] if found else path.stem
+        return BOOT_ID.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dibs.store.reservations import NOTHING_HELD, Held
 from dibs.store.settings import Settings, StatusWord
-from dibs.store.snapshot import Snapshot
+from dibs.store.snapshot import Around, ancestors
 from dibs.store.task import ENDED, Task
 
 WaitingKind = Literal["dependencies", "files", "reserved", "human", "inbox", "on_hold", "other"]
@@ -50,6 +50,11 @@ def is_claimable(task: Task, settings: Settings) -> bool:
     return task.type not in settings.container_types and task.type not in settings.unclaimable_types
 
 
+def is_handed_out(task: Task, settings: Settings) -> bool:
+    """Whether it could be handed out to anybody at all, whatever becomes of other tasks, files and people."""
+    return is_claimable(task, settings) and next(_decisions(task, settings), None) is None
+
+
 def reserved_for(task: Task, settings: Settings) -> tuple[str, ...]:
     """The callers a task is reserved for; none: anybody may take it."""
     anyone = {name.casefold() for name in settings.assignees.anyone}
@@ -58,7 +63,7 @@ def reserved_for(task: Task, settings: Settings) -> tuple[str, ...]:
 
 
 def obstacles(
-    task: Task, snapshot: Snapshot, settings: Settings, *, caller: str | None, held: Held = NOTHING_HELD
+    task: Task, around: Around, settings: Settings, *, caller: str | None, held: Held = NOTHING_HELD
 ) -> Iterator[Obstacle]:
     """All that stands in the way of ``caller`` taking the task, in the order in which it is counted; none: ready.
 
@@ -74,20 +79,20 @@ def obstacles(
     if not is_claimable(task, settings):
         yield Obstacle("other", f"tasks of type {task.type} are never claimed")
     yield from _people(task, settings, caller)
-    yield from _dependencies(task, snapshot)
-    yield from _relatives(task, snapshot)
+    yield from _dependencies(task, around)
+    yield from _relatives(task, around)
     if (found := held.in_the_way(task)) is not None:
         reservation, files = found
         yield Obstacle("files", reservation.told(files), (reservation.task_id,), reservation.owner, reservation.until)
 
 
-def waits_only_for_files(task: Task, snapshot: Snapshot, settings: Settings, held: Held) -> bool:
+def waits_only_for_files(task: Task, around: Around, settings: Settings, held: Held) -> bool:
     """Whether those the task is meant for could take it, were it not for its files."""
-    kinds = {obstacle.kind for obstacle in obstacles(task, snapshot, settings, caller=None, held=held)}
+    kinds = {obstacle.kind for obstacle in obstacles(task, around, settings, caller=None, held=held)}
     return kinds - {"reserved"} == {"files"}
 
 
-def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obstacle]:
+def _decisions(task: Task, settings: Settings) -> Iterator[Obstacle]:
     if task.complexity == "blocked-human":
         yield Obstacle("human", "its complexity is blocked-human: a person must act first")
     if task.complexity == "needs-decomposition":
@@ -95,6 +100,10 @@ def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obst
     skipped = {tag.casefold() for tag in settings.claims.skip_tags} & {tag.casefold() for tag in task.tags}
     if skipped:
         yield Obstacle("human", f"tasks tagged {', '.join(sorted(skipped))} are not handed out")
+
+
+def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obstacle]:
+    yield from _decisions(task, settings)
     names = reserved_for(task, settings)
     if not names or (caller is not None and settings.caller_name(caller).casefold() in {n.casefold() for n in names}):
         return
@@ -105,31 +114,31 @@ def _people(task: Task, settings: Settings, caller: str | None) -> Iterator[Obst
         yield Obstacle("reserved", f"it is reserved for {', '.join(names)}")
 
 
-def _dependencies(task: Task, snapshot: Snapshot) -> Iterator[Obstacle]:
-    unmet = {dep: state for dep in task.depends_on if (state := dependency_state(dep, snapshot)) != "done"}
+def _dependencies(task: Task, around: Around) -> Iterator[Obstacle]:
+    unmet = {dep: state for dep in task.depends_on if (state := dependency_state(dep, around)) != "done"}
     if unmet:
         listed = ", ".join(f"{dep} ({state})" for dep, state in unmet.items())
         yield Obstacle("dependencies", f"it depends on {listed}", tuple(unmet))
 
 
-def dependency_state(task_id: str, snapshot: Snapshot) -> str:
+def dependency_state(task_id: str, around: Around) -> str:
     """The status of a dependency, or ``missing`` or ``invalid``. Only ``done`` meets it: cancelled does not."""
     key = task_id.casefold()
-    if (task := snapshot.tasks.get(key)) is not None:
+    if (task := around.tasks.get(key)) is not None:
         return task.status
-    return "invalid" if key in snapshot.invalid_keys else "missing"
+    return "invalid" if key in around.invalid_keys else "missing"
 
 
-def _relatives(task: Task, snapshot: Snapshot) -> Iterator[Obstacle]:
-    open_children = tuple(c.id for c in snapshot.children.get(task.key, ()) if c.status not in ENDED)
+def _relatives(task: Task, around: Around) -> Iterator[Obstacle]:
+    open_children = tuple(c.id for c in around.children.get(task.key, ()) if c.status not in ENDED)
     if open_children:
         yield Obstacle("other", f"its children are still open: {', '.join(open_children)}", open_children)
-    cancelled = next((a.id for a in snapshot.ancestors(task) if a.status == "cancelled"), None)
+    cancelled = next((a.id for a in ancestors(task, around) if a.status == "cancelled"), None)
     if cancelled is not None:
         yield Obstacle("other", f"{cancelled}, which it belongs to, is cancelled", (cancelled,))
 
 
-def find_cycle(task: Task, snapshot: Snapshot) -> tuple[str, ...]:
+def find_cycle(task: Task, around: Around) -> tuple[str, ...]:
     """The ids of a dependency cycle through this task, first one repeated at the end; empty when there is none."""
     paths: list[tuple[Task, ...]] = [(task,)]
     seen: set[str] = set()
@@ -137,7 +146,7 @@ def find_cycle(task: Task, snapshot: Snapshot) -> tuple[str, ...]:
         for dep in path[-1].depends_on:
             if dep.casefold() == task.key:
                 return (*(step.id for step in path), task.id)
-            found = snapshot.tasks.get(dep.casefold())
+            found = around.tasks.get(dep.casefold())
             if found is not None and found.key not in seen:
                 seen.add(found.key)
                 paths.append((*path, found))

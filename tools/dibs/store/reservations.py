@@ -16,7 +16,7 @@ from pydantic import AwareDatetime
 
 from dibs.store.claims import Claim, Record, slug, stamp
 from dibs.store.overlap import Parts, meet, parts_of, plain
-from dibs.store.snapshot import Snapshot
+from dibs.store.snapshot import Around
 from dibs.store.task import Task
 
 PATIENCE = timedelta(minutes=10)
@@ -170,7 +170,7 @@ class Turns(Record):
 
 def all_held(
     claims: Sequence[Claim],
-    snapshot: Snapshot,
+    around: Around,
     turns: Turns,
     *,
     unreadable: Iterable[str] = (),
@@ -182,14 +182,14 @@ def all_held(
     keys, newer = frozenset(claim.id.casefold() for claim in claims), frozenset(unreadable)
     tokens = {claim.token for claim in claims}
     found = [Reservation(c.id, c.owner.caller, c.files, c.claimed_at, c.lease_until) for c in claims if c.files]
-    for task in snapshot.tasks.values() if newer else snapshot.in_progress:
+    for task in around.tasks.values() if newer else around.in_progress:
         if not task.files or task.key in keys or task.type in containers:
             continue
         if newer and slug(task.id) in newer:
             found.append(Reservation(task.id, "", task.files, newer=True))
         elif task.status == "in_progress" and task.token not in tokens:
             found.append(Reservation(task.id, ", ".join(task.assignees), task.files))
-    waiting = snapshot.tasks.get(turns.turn)
+    waiting = around.tasks.get(turns.turn)
     if waiting is not None and turns.turn_since is not None:
         until = turns.turn_since + PATIENCE
         found.append(Reservation(waiting.id, "", waiting.files, turns.turn_since, until, turn_of=waiting.priority))

@@ -1,13 +1,41 @@
-"""A snapshot: all tasks at one moment, and how they hang together. Immutable, always disposable."""
+"""Tasks and how they hang together: all of them at one moment, or what is around one of them. Always disposable."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from dibs.store.errors import MalformedTask
 from dibs.store.task import Task
+
+
+class Around(Protocol):
+    """What is around a task, by key (the id without case). Tasks whose id is not unique are invalid, and not there."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]: ...
+    @property
+    def invalid_keys(self) -> Mapping[str, MalformedTask]: ...
+    @property
+    def children(self) -> Mapping[str, tuple[Task, ...]]: ...
+    @property
+    def dependents(self) -> Mapping[str, tuple[Task, ...]]: ...
+    @property
+    def in_progress(self) -> tuple[Task, ...]: ...
+
+
+def ancestors(task: Task, around: Around) -> Iterator[Task]:
+    """Parent, its parent, and so on; a circle ends where it closes."""
+    seen = {task.key}
+    while task.parent and (key := task.parent.casefold()) not in seen:
+        found = around.tasks.get(key)
+        if found is None:
+            return
+        seen.add(key)
+        task = found
+        yield task
 
 
 @dataclass(frozen=True)
@@ -21,14 +49,6 @@ class Snapshot:
     children: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
     dependents: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
     in_progress: tuple[Task, ...] = ()
-
-    def ancestors(self, task: Task) -> Iterator[Task]:
-        """Parent, its parent, and so on; a circle ends where it closes."""
-        seen = {task.key}
-        while task.parent and (key := task.parent.casefold()) not in seen and key in self.tasks:
-            seen.add(key)
-            task = self.tasks[key]
-            yield task
 
 
 def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> Snapshot:

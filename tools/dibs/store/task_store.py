@@ -10,18 +10,19 @@ import errno
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from dibs.store.claims import Claim, host_name
 from dibs.store.errors import DibsError, SettingsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
-from dibs.store.index import Index, Row, StoredTask, nested, read_row, read_stored
+from dibs.store.index import Index
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
 from dibs.store.places import file_system_of, is_trusted, repository_of, roots_of
 from dibs.store.publish import Signature, publish_new, replace_unchanged, write_temporary
+from dibs.store.reading import Row, StoredTask, nested, read_row, read_stored
 from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task, make_task
@@ -109,12 +110,18 @@ class TaskStore:
                 path=str(self.tasks_dir),
             )
 
-    def refresh(self, *, after: float | None = None) -> Snapshot:
-        """All tasks now; see :meth:`Index.refresh`. Raises StoreFailure when the directory cannot be read."""
+    def refresh(self, *, after: float | None = None, behind: bool = False) -> Index:
+        """The index, as new as need be; see :meth:`Index.refresh`. Raises StoreFailure when the directory cannot be
+        read."""
         try:
-            return self.index.refresh(self.settings, after=after)
+            self.index.refresh(self.settings, after=after, behind=behind)
         except OSError as exc:
             raise self.failure(exc) from exc
+        return self.index
+
+    def snapshot(self, *, after: float | None = None) -> Snapshot:
+        """All tasks now, at one moment. Raises as ``refresh`` does."""
+        return self.refresh(after=after).load()
 
     # reading one task
 
@@ -125,20 +132,23 @@ class TaskStore:
             TaskNotFound, MalformedTask
         """
         key = task_id.strip().casefold()
-        for after in (None, time.monotonic()):
-            snapshot = self.refresh(after=after)
-            task = snapshot.tasks.get(key)
-            if task is None and after is not None and key in snapshot.invalid_keys:
-                raise snapshot.invalid_keys[key]
+        for index in self._older_and_newer():
+            task = index.tasks.get(key)
             stored = self.read(task.path) if task is not None else None
             if stored is not None and stored.task.key == key:
                 return stored
+        if (error := self.index.invalid_keys.get(key)) is not None:
+            raise error
         note = self.index.row(f"{task_id.strip()}.md")
         if note is not None and note.content is None:
             why = f"{task_id.strip()}.md is a note, it has no header with a `status`"
         else:
             why = "ids are the `id` in a file's header, or its name without .md"
         raise TaskNotFound(f"no task {task_id} in {self.tasks_dir}; {why}", task_id=task_id)
+
+    def _older_and_newer(self) -> Iterator[Index]:
+        yield self.index
+        yield self.refresh(after=time.monotonic())
 
     def find_claimed(self, claim: Claim) -> StoredTask:
         """The task a claim is on, wherever its file is now: at the claim's path, or wherever its token stands.
@@ -200,6 +210,8 @@ class TaskStore:
     def _once(self, act: Callable[[Hold], T], wait_seconds: float) -> T:
         with self.ledger.hold(wait_seconds) as hold:
             try:
+                if self._trusted:
+                    self.index.share(hold)
                 return act(hold)
             except FileNotFoundError:
                 hold.check_folders()  # the ledger went away under us: that is a new start, not an error
