@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -129,11 +130,11 @@ class Settings(_Section):
 
     def status_of(self, word: str) -> StatusWord | None:
         """The status a word in a task file stands for, None when it stands for none."""
-        wanted = fold(word)
-        for status in STATUS_WORDS:
-            if fold(status) == wanted or any(fold(s) == wanted for s in self.statuses[status]):
-                return status
-        return None
+        return self._meanings.get(fold(word))
+
+    @cached_property
+    def _meanings(self) -> Mapping[str, StatusWord]:
+        return {fold(word): status for status in STATUS_WORDS for word in (status, *self.statuses[status])}
 
     def caller_name(self, name: str) -> str:
         """The caller a name stands for: ``@codex`` is ``codex``, and a client's name goes through the aliases."""

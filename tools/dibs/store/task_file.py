@@ -40,14 +40,14 @@ _DEPTH: Final[Mapping[type[ev.Event], int]] = {
     ev.SequenceEndEvent: -1,
     ev.MappingEndEvent: -1,
 }
-_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n")
-_CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+OPENING = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n")
+CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _STATUS_LIKE = re.compile(r"""^[ \t\r\ufeff{,"'?]*status["']?[ \t\r]*:""", re.MULTILINE)
 _STATUS_LINE = re.compile(r"status\s*:")
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLON = re.compile(r"[ \t]*:")
-_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _SAFE_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*")
 _BLOCK_STYLES: Final = frozenset({"|", ">"})
 _YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -70,16 +70,22 @@ Shape = tuple[tuple[object, ...], ...]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One top-level key of the header.
+class Said:
+    """What one top-level key of the header says, and in which line of the file, counted from 1."""
 
-    ``line`` counts from 1 in the file. ``raw`` is the text between the colon and the end of the value, exactly as it
-    stands; trailing comments and line ends are outside. ``flaw`` says why the value cannot be edited ("" when it can).
+    value: Value
+    line: int
+
+
+@dataclass(frozen=True)
+class Entry(Said):
+    """One top-level key of the header, with its place.
+
+    ``raw`` is the text between the colon and the end of the value, exactly as it stands; trailing comments and line
+    ends are outside. ``flaw`` says why the value cannot be edited ("" when it can).
     """
 
     key: str
-    value: Value
-    line: int
     raw: str
     start: int
     """Where ``raw`` begins in the header; -1 when no colon follows the key on its line."""
@@ -99,24 +105,11 @@ Change = str | Raw | None
 
 
 @dataclass(frozen=True)
-class TaskFile:
-    """A file that is a task: ``prefix + header + rest`` are its bytes, ``entries`` what the header says."""
+class Header:
+    """What the header of a file says; ``rest`` is the closing fence and all that follows."""
 
-    prefix: bytes
-    header: str
+    entries: Mapping[str, Said]
     rest: bytes
-    entries: Mapping[str, Entry]
-    pairs: tuple[tuple[str | None, Shape], ...]
-    """Every key and its shape in order, also (as None) the keys that are not a scalar."""
-    indent: str
-
-    @property
-    def data(self) -> bytes:
-        return self.prefix + self.header.encode() + self.rest
-
-    @property
-    def newline(self) -> str:
-        return "\r\n" if self.prefix.endswith(b"\r\n") else "\n"
 
     @property
     def body(self) -> str:
@@ -133,6 +126,26 @@ class TaskFile:
         return entry.value.strip()
 
 
+@dataclass(frozen=True)
+class TaskFile(Header):
+    """A file that is a task: ``prefix + header + rest`` are its bytes, ``entries`` what the header says and where."""
+
+    entries: Mapping[str, Entry]
+    prefix: bytes
+    header: str
+    pairs: tuple[tuple[str | None, Shape], ...]
+    """Every key and its shape in order, also (as None) the keys that are not a scalar."""
+    indent: str
+
+    @property
+    def data(self) -> bytes:
+        return self.prefix + self.header.encode() + self.rest
+
+    @property
+    def newline(self) -> str:
+        return "\r\n" if self.prefix.endswith(b"\r\n") else "\n"
+
+
 class HeaderHandler(BaseHandler):
     """python-frontmatter's reader with strict fences and values that stay text.
 
@@ -140,7 +153,7 @@ class HeaderHandler(BaseHandler):
     text beforehand and splits that one: offsets must fit the bytes of the file. One handler reads one file.
     """
 
-    FM_BOUNDARY = _CLOSING
+    FM_BOUNDARY = CLOSING
     START_DELIMITER = END_DELIMITER = "---"
 
     def __init__(self, text: str, header_start: int) -> None:
@@ -153,7 +166,7 @@ class HeaderHandler(BaseHandler):
         self.entries: dict[str, Entry] = {}
 
     def split(self, text: str) -> tuple[str, str]:
-        closing = _CLOSING.search(self._text, self._header_start)
+        closing = CLOSING.search(self._text, self._header_start)
         if closing is None:
             lines = self._text.split("\n", UNCLOSED_HEADER_LINES)[:UNCLOSED_HEADER_LINES]
             if any(_STATUS_LINE.match(line) for line in lines):
@@ -208,7 +221,7 @@ def read_task_file(data: bytes) -> TaskFile | None:
     Raises:
         MalformedTask: it looks like a task and cannot be read.
     """
-    opening = _OPENING.match(data)
+    opening = OPENING.match(data)
     if opening and len(data) > MAX_FILE_BYTES:
         raise MalformedTask(f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB", line=1)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -228,7 +241,7 @@ def read_task_file(data: bytes) -> TaskFile | None:
     if "status" not in reader.entries:
         return None
     rest = data[len(prefix) + len(reader.header.encode()) :]
-    return TaskFile(prefix, reader.header, rest, MappingProxyType(reader.entries), reader.pairs, reader.indent)
+    return TaskFile(MappingProxyType(reader.entries), rest, prefix, reader.header, reader.pairs, reader.indent)
 
 
 def edit_header(file: TaskFile, changes: Mapping[str, Change]) -> TaskFile:
@@ -347,7 +360,7 @@ def _value(node: Sequence[ev.Event]) -> Value:
 
 
 def _scalar_or_null(event: ev.ScalarEvent) -> str | None:
-    return None if event.implicit[0] and event.value in _NULLS else event.value
+    return None if event.implicit[0] and event.value in NULLS else event.value
 
 
 def _entry(header: str, key: str, line: int, key_node: Sequence[ev.Event], node: Sequence[ev.Event]) -> Entry:
@@ -362,7 +375,7 @@ def _entry(header: str, key: str, line: int, key_node: Sequence[ev.Event], node:
     value = _value(node)
     if value is NESTED and not flaw:
         flaw = "is neither a text nor a list of texts"
-    return Entry(key, value, line, raw, start if colon else -1, start + len(raw), flaw)
+    return Entry(value, line, key, raw, start if colon else -1, start + len(raw), flaw)
 
 
 def _event_flaw(event: ev.Event) -> str:
