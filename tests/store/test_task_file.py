@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from dibs.store.body import append_section, unticked_items
 from dibs.store.errors import MalformedTask
-from dibs.store.task_file import (
-    MAX_FILE_BYTES,
-    MAX_HEADER_CHARACTERS,
-    NESTED,
-    Change,
-    Raw,
-    TaskFile,
-    edit_header,
-    read_task_file,
-)
+from dibs.store.header import MAX_FILE_BYTES, MAX_HEADER_CHARACTERS, NESTED, Change, Raw, TaskFile
+from dibs.store.task_file import edit_header, read_task_file
 
 BOM = b"\xef\xbb\xbf"
 

@@ -12,9 +12,10 @@ from pydantic import Field
 from dibs.answers import LONG_TEXT, SHORT_TEXT, Request, Result, TaskView, Texts, view
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments
+from dibs.store.header import Change, Raw, TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.task import ComplexityOrNone
-from dibs.store.task_file import Change, Raw, TaskFile, edit_header, read_task_file
+from dibs.store.task_file import edit_header, read_task_file
 
 EMPTY = b"---\nid: x\ntitle: x\nstatus: active\n---\n"
 TEXTS = ("project", "type", "complexity", "parent", "assignee", "due")

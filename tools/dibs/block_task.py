@@ -12,7 +12,7 @@ from dibs.ending import EndCall, end
 from dibs.fence import Admitted, require_open
 from dibs.session import Call, Session
 from dibs.store.claims import stamp
-from dibs.store.task_file import TaskFile
+from dibs.store.header import TaskFile
 
 
 class BlockRequest(Request):

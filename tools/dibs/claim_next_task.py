@@ -137,7 +137,7 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
         return _answered(attempt, hold, claim, stored, "Resumed", before)
     if request.id:
         return _claim_this(attempt, hold)
-    attempt.held, attempt.turns = held_and_turns(store, store.index)
+    attempt.held, attempt.turns = held_and_turns(store, store.index, hold.standing())
     taken = _claim_best(attempt, hold)
     if taken is not None:
         keep_turns(store, hold, attempt.turns, attempt.passed_over, taken.task)
@@ -160,7 +160,7 @@ def _candidates(attempt: _Attempt) -> Iterator[Task]:
     request, store = attempt.request, attempt.session.store
     index, settings = store.index, store.settings
     for task in index.handed_out(_asked(attempt)):
-        if task.path in attempt.warnings or task.key not in index.tasks or not _is_below(task, request.parent, index):
+        if task.path in attempt.warnings or not _is_below(task, request.parent, index):
             continue
         obstacle = next(obstacles(task, index, settings, caller=attempt.caller, held=attempt.held), None)
         if obstacle is None:
@@ -251,7 +251,7 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     _relatives_changed(attempt, stored.task)
     claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
     index = store.index
-    held = held_now(store, index)
+    held = held_now(store, index, hold.standing())
     in_the_way = list(obstacles(stored.task, index, store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
@@ -333,8 +333,8 @@ def _is_done(task_id: str, session: Session) -> bool:
 def _empty(attempt: _Attempt) -> ClaimResult:
     """Say why there is nothing, and that polling will not change it."""
     store, request = attempt.session.store, attempt.request
-    snapshot, claims, now = store.index.load(), store.ledger.claims(), store.now()
-    held = held_now(store, snapshot)
+    snapshot, standing, now = store.index.load(), store.ledger.standing(), store.now()
+    held, claims = held_now(store, snapshot, standing), standing.claims
     wanted = [task for task in _wanted(request, snapshot) if task.status not in ENDED]
     waiting = [task for task in wanted if task.status != "in_progress" and not held.has(task)]
     first = [

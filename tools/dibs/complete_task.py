@@ -14,8 +14,8 @@ from dibs.session import Call, Session
 from dibs.store.body import unticked_items
 from dibs.store.claims import Claim, stamp
 from dibs.store.errors import ChecklistOpen
+from dibs.store.header import TaskFile
 from dibs.store.reading import StoredTask
-from dibs.store.task_file import TaskFile
 
 ITEMS_SHOWN = 20
 

@@ -16,11 +16,11 @@ from dibs.reconcile import end_claim
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How, stamp
 from dibs.store.errors import ClaimError, DibsError, MalformedTask, TaskChanged, TaskNotFound
+from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.mutex import MutexGone
 from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
-from dibs.store.task_file import TaskFile
 
 SAVING_SECONDS = (0.05, 0.1, 0.2)
 
@@ -79,7 +79,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     if isinstance(admitted, Ending):
         return _again(call, admitted)
     stored, claim = admitted.stored, admitted.claim
-    was_held = held_now(store, store.index)
+    was_held = held_now(store, store.index, hold.standing())
     held = was_held.without(stored.task)
     frees_files = was_held.reservations != held.reservations
     were_ready = ready_near(call.session, stored.task, was_held, frees_files=frees_files)

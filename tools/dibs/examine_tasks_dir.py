@@ -177,7 +177,7 @@ def _with_claims(store: TaskStore, seen: Seen) -> Seen:
     ledger = store.ledger
     claims = tuple(sorted(ledger.claims(), key=lambda claim: (claim.claimed_at, claim.id)))
     damaged = tuple(sorted(path.relative_to(store.tasks_dir).as_posix() for path in ledger.damaged()))
-    seen = replace(seen, claims=claims, newer=ledger.newer(), damaged=damaged)
+    seen = replace(seen, claims=claims, newer=ledger.standing().newer, damaged=damaged)
     lost = any(judge(task, None, seen.host) is Standing.LOST_RECORD for task in seen.unrecorded())
     unwritten = any(task.status == "active" for claim in claims if (task := seen.of_claim(claim)) is not None)
     ended = _ended(store) if lost or unwritten else {}

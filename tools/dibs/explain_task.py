@@ -41,7 +41,7 @@ def explain_task(session: Session, request: ExplainRequest, call: Call) -> Expla
     stored = store.find(request.id)
     task, snapshot = stored.task, store.snapshot()
     claim = store.ledger.claim(task.id)
-    held = held_now(store, snapshot)
+    held = held_now(store, snapshot, store.ledger.standing())
     found = list(obstacles(task, snapshot, store.settings, caller=request.caller or None, held=held))
     cycle = find_cycle(task, snapshot)
     texts = [obstacle.text for obstacle in found]

@@ -85,7 +85,7 @@ def get_index_stats(session: Session, request: StatsRequest, call: Call) -> Stat
     """Count the tasks: ready, waiting and for what, in progress and by whom, by status. Reads only."""
     store = session.store
     snapshot, claims = store.snapshot(), store.ledger.claims()
-    held = held_now(store, snapshot)
+    held = held_now(store, snapshot, store.ledger.standing())
     first = {
         key: next(obstacles(task, snapshot, store.settings, caller=None, held=held), None)
         for key, task in snapshot.tasks.items()

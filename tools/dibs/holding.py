@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 
-from dibs.store.ledger import Hold
+from dibs.store.ledger import Hold, Standing
 from dibs.store.mutex import StartOver
 from dibs.store.readiness import waits_only_for_files
 from dibs.store.reservations import Held, Reservation, Turns, all_held
@@ -15,15 +15,15 @@ from dibs.store.task import Task
 from dibs.store.task_store import TaskStore
 
 
-def held_now(store: TaskStore, around: Around) -> Held:
+def held_now(store: TaskStore, around: Around, standing: Standing) -> Held:
     """All that is held at this moment."""
-    return held_and_turns(store, around)[0]
+    return held_and_turns(store, around, standing)[0]
 
 
-def held_and_turns(store: TaskStore, around: Around) -> tuple[Held, Turns]:
+def held_and_turns(store: TaskStore, around: Around, standing: Standing) -> tuple[Held, Turns]:
     """All that is held, and the tasks passed over for their files that still wait for nothing else."""
     ledger, now = store.ledger, store.now()
-    claims, newer, fold = ledger.claims(), ledger.newer(), ledger.folds_case()
+    claims, newer, fold = standing.claims, standing.newer, ledger.folds_case()
     containers = store.settings.container_types
 
     def held(turns: Turns) -> Held:

@@ -47,7 +47,7 @@ def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult
     """List tasks in the order in which they would be handed out. Reads only."""
     store = session.store
     snapshot, settings = store.snapshot(), store.settings
-    held = held_now(store, snapshot)
+    held = held_now(store, snapshot, store.ledger.standing())
     _require_known(request, settings)
     rows = []
     for task in sorted(snapshot.tasks.values(), key=Task.sort_key):

@@ -112,11 +112,15 @@ def reap_due(store: TaskStore, hold: Hold, around: Around) -> list[Claim]:
     hold.set_aside_damaged()
     claims = {claim.id.casefold(): claim for claim in hold.claims()}
     tokens = {claim.token for claim in claims.values()}
-    newer = hold.newer()
-    for task in around.in_progress:
-        if task.key not in claims and task.token not in tokens and slug(task.id) not in newer:
+    newer, in_progress = hold.standing().newer, {task.key: task for task in around.in_progress}
+    for key, task in in_progress.items():
+        if key not in claims and task.token not in tokens and slug(task.id) not in newer:
             _settle_lost(store, hold, task)
-    return [claim for claim in claims.values() if _settle(store, hold, claim, around)]
+    return [
+        claim
+        for key, claim in claims.items()
+        if _settle(store, hold, claim, in_progress.get(key) or around.tasks.get(key))
+    ]
 
 
 def _settle_lost(store: TaskStore, hold: Hold, task: Task) -> None:
@@ -130,10 +134,9 @@ def _settle_lost(store: TaskStore, hold: Hold, task: Task) -> None:
         reconcile(store, hold, stored, None)
 
 
-def _settle(store: TaskStore, hold: Hold, claim: Claim, around: Around) -> bool:
+def _settle(store: TaskStore, hold: Hold, claim: Claim, task: Task | None) -> bool:
     """True: the claim was reaped. A file that cannot be read or written just now is left to the next call."""
     now = store.now()
-    task = around.tasks.get(claim.id.casefold())
     ended = task is not None and (
         task.status not in ("active", "in_progress") or (task.status == "active" and _ended(hold, claim) is not None)
     )

@@ -14,9 +14,10 @@ from dibs.session import Call, Session
 from dibs.store.body import append_section
 from dibs.store.claims import Claim, stamp
 from dibs.store.errors import NotClaimed
+from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.reading import StoredTask
-from dibs.store.task_file import TaskFile, edit_header
+from dibs.store.task_file import edit_header
 
 
 class ReleaseRequest(Request):

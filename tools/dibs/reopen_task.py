@@ -7,10 +7,11 @@ from dibs.fence import locate
 from dibs.session import Call, Session
 from dibs.store.claims import Ending
 from dibs.store.errors import NotReady
+from dibs.store.header import Change, Raw
 from dibs.store.ledger import Hold
 from dibs.store.readiness import reserved_for
 from dibs.store.reading import StoredTask
-from dibs.store.task_file import Change, Raw, edit_header
+from dibs.store.task_file import edit_header
 
 OURS_WHEN_DONE = ("completed_at", "outcome", "commit")
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from dibs.store.body import append_section
 from dibs.store.claims import Claim, stamp
-from dibs.store.task_file import Change, Raw, TaskFile, edit_header
+from dibs.store.header import Change, Raw, TaskFile
+from dibs.store.task_file import edit_header
 
 CLAIM_KEYS = ("status", "assignee", "claim")
 

@@ -11,11 +11,12 @@ from dibs import reports
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.claims import Claim, new_token
 from dibs.store.errors import MalformedTask, TaskNotFound
+from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.mutex import StartOver
 from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
-from dibs.store.task_file import TaskFile, edit_header
+from dibs.store.task_file import edit_header
 
 EARLIER_KEPT = 8
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from dibs.store.errors import MalformedTask
-from dibs.store.task_file import MAX_FILE_BYTES, TaskFile
+from dibs.store.header import MAX_FILE_BYTES, TaskFile
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -60,6 +60,7 @@ class Index:
         self._tasks_dir = tasks_dir
         self._folder = tasks_dir / LEDGER_FOLDER
         self._settings: Settings | None = None
+        self._scanned: Scanned | None = None
         self._mark = ""
         self._rows = Rows()
         self._shared = ""
@@ -94,10 +95,12 @@ class Index:
             OSError: the directory cannot be read.
             SettingsError: there is a tasks directory inside it.
         """
+        if settings is self._settings and _is_fresh(self._scanned, after):
+            return
         with self._lock:
             self._use(settings)
             self._follow()
-        scanned = self._ask(lambda rows: rows.scanned())
+        scanned = self._look_when()
         if _is_fresh(scanned, after):
             return
         if behind and scanned is not None and scanned.seconds > DEAR_SECONDS:
@@ -106,8 +109,13 @@ class Index:
         with self._turn.taken(
             self._folder if self._shared else None, wait=after is not None or scanned is None
         ) as mine:
-            if (mine or scanned is None) and not _is_fresh(self._ask(lambda rows: rows.scanned()), after):
+            if (mine or scanned is None) and not _is_fresh(self._look_when(), after):
                 self._ask(lambda rows: self._scan(rows, settings))
+                self._look_when()
+
+    def _look_when(self) -> Scanned | None:
+        self._scanned = self._ask(lambda rows: rows.scanned())
+        return self._scanned
 
     def load(self) -> Snapshot:
         """All tasks as last seen, at one moment."""
@@ -248,10 +256,10 @@ class Index:
     def share(self, hold: Hold) -> None:
         """Have the rows shared from now on, if they are not; under the mutex (``hold`` is the proof)."""
         with self._lock:
-            if self._settings is None:
-                return  # nothing was asked for yet
+            if self._settings is None or self._shared or time.monotonic() < self._share_at:
+                return
             self._follow()
-            if self._shared or time.monotonic() < self._share_at:
+            if self._shared:
                 return
             hold.check()
             named = f"{self._pointer.name}-{secrets.token_hex(4)}.sqlite"

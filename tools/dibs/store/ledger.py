@@ -11,9 +11,11 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -32,11 +34,36 @@ SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
 ENDED_KEPT_SECONDS = 30 * 86_400.0
 
 
+@dataclass(frozen=True)
+class Standing:
+    """All claim files at one moment, each with what it says: a claim, one of a newer Dibs, or nothing (None)."""
+
+    files: Mapping[Path, Claim | NewerClaim | None]
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        return [claim for claim in self.files.values() if isinstance(claim, Claim)]
+
+    @cached_property
+    def newer(self) -> dict[str, NewerClaim]:
+        """The claims of a newer Dibs, by the slug of their task's id."""
+        return {path.stem: claim for path, claim in self.files.items() if isinstance(claim, NewerClaim)}
+
+    @cached_property
+    def damaged(self) -> list[Path]:
+        return [path for path, claim in self.files.items() if claim is None]
+
+
 class Ledger:
     """The embedded ledger of one tasks directory."""
 
     def __init__(self, tasks_dir: Path) -> None:
         self.folder = tasks_dir / LEDGER_FOLDER
+        self._claims_folder = self.folder / "claims"
+        self._ended_folder = self.folder / "ended"
+        self._folders = [self.folder / name for name in SUBFOLDERS]
+        self._ignore = self.folder / ".gitignore"
+        self._folds_case: bool | None = None
         self._read: dict[Path, tuple[Signature, Claim | NewerClaim | None]] = {}
         self._ended_tasks: dict[str, str] = {}
         self._swept = False
@@ -47,27 +74,27 @@ class Ledger:
 
     # looking: no mutex, nothing is made
 
+    def standing(self) -> Standing:
+        """All claim files, read now."""
+        return Standing(self._claim_files())
+
     def claims(self) -> list[Claim]:
         """All claims that can be read. A claim file in disorder is nobody's; see ``damaged``."""
-        return [claim for claim in self._claim_files().values() if isinstance(claim, Claim)]
-
-    def newer(self) -> dict[str, NewerClaim]:
-        """The claims of a newer Dibs, by the slug of their task's id."""
-        return {path.stem: claim for path, claim in self._claim_files().items() if isinstance(claim, NewerClaim)}
+        return self.standing().claims
 
     def damaged(self) -> list[Path]:
         """Claim files that nobody can read: torn, empty, or a copy under another name."""
-        return [path for path, claim in self._claim_files().items() if claim is None]
+        return self.standing().damaged
 
     def _claim_files(self) -> dict[Path, Claim | NewerClaim | None]:
         """Every claim file with what it says. One that has not changed is not read again: its stat tells, once it is
         old enough for a later change to show in it."""
         try:
-            entries = [e for e in os.scandir(self.folder / "claims") if e.name.endswith(".lock") and e.is_file()]
+            entries = [e for e in os.scandir(self._claims_folder) if e.name.endswith(".lock") and e.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             entries = []
         except PermissionError as exc:
-            raise _closed(self.folder / "claims") from exc
+            raise _closed(self._claims_folder) from exc
         known, seen = self._read, {}
         found: dict[Path, Claim | NewerClaim | None] = {}
         for entry in entries:
@@ -76,18 +103,20 @@ class Ledger:
                 signature = Signature.of(path.stat())
                 cached = known.get(path)
                 same = cached is not None and cached[0] == signature
-                claim = cached[1] if cached is not None and same else read_claim(path.read_bytes())
+                found[path] = cached[1] if cached is not None and same else self._read_claim(path)
             except FileNotFoundError:
                 continue
             except PermissionError as exc:
                 raise _closed(path) from exc
-            if isinstance(claim, Claim) and path != self._claim_path(claim.id):
-                claim = None  # a copy, as programs that sync folders make them
-            found[path] = claim
             if time.time_ns() - signature.mtime_ns > RACY_NS:
-                seen[path] = (signature, claim)
+                seen[path] = (signature, found[path])
         self._read = seen
         return found
+
+    def _read_claim(self, path: Path) -> Claim | NewerClaim | None:
+        claim = read_claim(path.read_bytes())
+        # a copy, as programs that sync folders make them, is nobody's
+        return None if isinstance(claim, Claim) and path != self._claim_path(claim.id) else claim
 
     def claim(self, task_id: str) -> Claim | None:
         """The claim on a task, as its file says now.
@@ -139,7 +168,7 @@ class Ledger:
     def all_endings(self, token: str = "") -> Iterator[Endings]:
         """The endings of every task, as far as they can be read; with a ``token``, only those it stands in."""
         try:
-            paths = [Path(entry.path) for entry in os.scandir(self.folder / "ended")]
+            paths = [Path(entry.path) for entry in os.scandir(self._ended_folder)]
         except (FileNotFoundError, NotADirectoryError):
             return
         for path in paths:
@@ -160,14 +189,16 @@ class Ledger:
         return self.folder / "passed-over.json"
 
     def folds_case(self) -> bool:
-        """Whether the file system takes names that differ only in case for the same."""
-        return self.folder.with_name(LEDGER_FOLDER.upper()).exists()
+        """Whether the file system takes names that differ only in case for the same. Known once the folder is there."""
+        if self._folds_case is None and self.folder.exists():
+            self._folds_case = self.folder.with_name(LEDGER_FOLDER.upper()).exists()
+        return bool(self._folds_case)
 
     def _claim_path(self, task_id: str) -> Path:
-        return self.folder / "claims" / f"{slug(task_id)}.lock"
+        return self._claims_folder / f"{slug(task_id)}.lock"
 
     def _ended_path(self, task_id: str) -> Path:
-        return self.folder / "ended" / f"{slug(task_id)}.json"
+        return self._ended_folder / f"{slug(task_id)}.json"
 
     # changing
 
@@ -181,7 +212,8 @@ class Ledger:
         """
         reached("mutex.wanted")
         try:
-            self._prepare()
+            if not self.folder.is_dir() or self.folder.is_symlink():
+                self._prepare()
         except FileNotFoundError:
             if self.folder.parent.is_dir():
                 raise MutexGone from None  # taken away while it was being made
@@ -200,7 +232,7 @@ class Ledger:
             reached("mutex.freed")
 
     def is_whole(self) -> bool:
-        return (self.folder / ".gitignore").exists() and all(_is_folder(self.folder / name) for name in SUBFOLDERS)
+        return self._ignore.exists() and all(map(_is_folder, self._folders))
 
     def _prepare(self) -> None:
         """Make the folder and what is in it; git never sees it."""
@@ -215,9 +247,8 @@ class Ledger:
         self.folder.mkdir(exist_ok=True)  # without parents: a tasks directory that was taken away is not made anew
         for name in SUBFOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        ignore = self.folder / ".gitignore"
-        if not ignore.exists():
-            write_temporary(self.folder / "tmp", b"*\n").replace(ignore)
+        if not self._ignore.exists():
+            write_temporary(self.folder / "tmp", b"*\n").replace(self._ignore)
 
 
 class Hold:
@@ -227,6 +258,7 @@ class Hold:
         self._ledger = ledger
         self._mutex = mutex
         self.tmp = ledger.folder / "tmp"
+        self._standing: Standing | None = None
 
     def check(self) -> None:
         """Raise MutexGone when the mutex was taken away: whatever was not written yet must not be."""
@@ -238,11 +270,14 @@ class Hold:
         if not self._ledger.is_whole():
             raise MutexGone
 
-    def claims(self) -> list[Claim]:
-        return self._ledger.claims()
+    def standing(self) -> Standing:
+        """All claim files as they are while the mutex is held: looked at once, and again after each change."""
+        if self._standing is None:
+            self._standing = self._ledger.standing()
+        return self._standing
 
-    def newer(self) -> dict[str, NewerClaim]:
-        return self._ledger.newer()
+    def claims(self) -> list[Claim]:
+        return self.standing().claims
 
     def claim(self, task_id: str) -> Claim | None:
         return self._ledger.claim(task_id)
@@ -262,11 +297,11 @@ class Hold:
         Raises:
             FileExistsError: there is one, readable or not.
         """
-        self.check()
+        self._begin()
         publish_new(self._ledger._claim_path(claim.id), _bytes(claim), self.tmp)
 
     def replace(self, claim: Claim) -> None:
-        self.check()
+        self._begin()
         publish(self._ledger._claim_path(claim.id), _bytes(claim), self.tmp)
 
     def set_turns(self, turns: Turns) -> None:
@@ -275,12 +310,12 @@ class Hold:
 
     def drop(self, claim: Claim) -> None:
         """Take a claim back as if it had never been."""
-        self.check()
+        self._begin()
         self._ledger._claim_path(claim.id).unlink(missing_ok=True)
 
     def end(self, ending: Ending) -> None:
         """Record how a claim ended, then remove its claim file. Done twice it is done once."""
-        self.check()
+        self._begin()
         task_id = ending.claim.id
         endings = self.endings(task_id)
         if endings.last is None or endings.last.claim.token != ending.claim.token or endings.last.how != ending.how:
@@ -298,12 +333,17 @@ class Hold:
     def set_aside_damaged(self) -> list[Path]:
         """Move claim files that cannot be read to ``orphans/``: they hold nothing, and a new claim needs the place."""
         moved = []
-        for path in self._ledger.damaged():
-            self.check()
+        for path in self.standing().damaged:
+            self._begin()
             target = self._ledger.folder / "orphans" / f"{path.name}-{time.time_ns()}"
             path.replace(target)
             moved.append(target)
         return moved
+
+    def _begin(self) -> None:
+        """Before each change of a claim file."""
+        self.check()
+        self._standing = None
 
     def is_alive(self, claim: Claim) -> bool:
         """Whether a server lives that renews this claim."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dibs.store.errors import MalformedTask, SettingsError
+from dibs.store.header import MAX_FILE_BYTES, TaskFile
 from dibs.store.publish import RACY_NS, Signature
 from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.task import Task, make_task
-from dibs.store.task_file import MAX_FILE_BYTES, TaskFile, read_task_file
+from dibs.store.task_file import read_task_file
 
 NO_FILE = Signature(0, 0, 0, 0)
 

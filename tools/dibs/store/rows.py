@@ -44,7 +44,7 @@ CREATE TABLE file (
     key BLOB, status TEXT, rank BLOB, handed_out INTEGER, unmet INTEGER, parent BLOB, project BLOB, type BLOB,
     complexity BLOB, callers BLOB, tags BLOB, has_files INTEGER, content TEXT
 ) WITHOUT ROWID;
-CREATE INDEX file_key ON file (key) WHERE key != x'';
+CREATE INDEX file_key ON file (key);
 CREATE INDEX file_parent ON file (parent) WHERE parent != x'';
 CREATE INDEX file_held ON file (status) WHERE status = 'in_progress';
 CREATE INDEX file_ready ON file (rank, path) WHERE status = 'active' AND handed_out AND unmet = 0;
@@ -220,7 +220,7 @@ class Rows:
 
     def task(self, key: str) -> Task | None:
         """The task of this id, when it is the only one."""
-        found = self._tasks("key = ? AND key != x''", (_blob(key),))
+        found = self._tasks("key = ?", (_blob(key),))
         return found[0] if found else None
 
     def is_invalid(self, key: str) -> bool:
@@ -243,7 +243,7 @@ class Rows:
         where, values = _narrowed(asked)
         rows = self._all(
             "SELECT rank, path, content FROM file WHERE status = 'active' AND handed_out AND unmet = 0 "
-            f"AND (rank, path) > (?, ?) {where} ORDER BY rank, path LIMIT ?",
+            f"AND (rank, path) > (?, ?) {where} AND {IS_ALONE} ORDER BY rank, path LIMIT ?",
             (*(after or (b"", b"")), *values, limit),
         )
         tasks = [_task(path, content) for _, path, content in rows]

@@ -12,9 +12,8 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from dibs.store.errors import MalformedTask
-from dibs.store.quick_header import read_quickly
+from dibs.store.header import NESTED, TaskFile
 from dibs.store.settings import Settings, StatusWord
-from dibs.store.task_file import NESTED, Header, read_task_file
 
 ComplexityOrNone = Literal["mechanical", "requires-judgment", "multi-step", "needs-decomposition", "blocked-human", ""]
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
@@ -71,17 +70,7 @@ class Task:
         return (self.priority, self.due or "~", order, self.created or "~", _natural(self.id))
 
 
-def read_task(data: bytes, path: str, settings: Settings) -> Task | None:
-    """The task in the bytes of a file, None when it is a note. For looking; an edit begins with ``read_task_file``.
-
-    Raises:
-        MalformedTask: as ``read_task_file`` and ``make_task`` do.
-    """
-    file = read_quickly(data) or read_task_file(data)
-    return make_task(file, path, settings) if file and "status" in file.entries else None
-
-
-def make_task(file: Header, path: str, settings: Settings) -> Task:
+def make_task(file: TaskFile, path: str, settings: Settings) -> Task:
     """Read the fields out of a header.
 
     Raises:
@@ -119,7 +108,7 @@ def make_task(file: Header, path: str, settings: Settings) -> Task:
     )
 
 
-def _task_id(file: Header, path: str) -> str:
+def _task_id(file: TaskFile, path: str) -> str:
     text = next((t for key in KEYS["id"] if (t := _first_text(file, key))), "") or PurePosixPath(path).stem
     if len(text) > MAX_ID_CHARACTERS or not text.isprintable():
         line = next((file.entries[key].line for key in KEYS["id"] if key in file.entries), None)
@@ -127,12 +116,12 @@ def _task_id(file: Header, path: str) -> str:
     return text
 
 
-def _first_text(file: Header, key: str) -> str:
+def _first_text(file: TaskFile, key: str) -> str:
     entry = file.entries.get(key)
     return entry.value.strip() if entry and isinstance(entry.value, str) else ""
 
 
-def _text(file: Header, field: str) -> str:
+def _text(file: TaskFile, field: str) -> str:
     """The first of a field's keys that has a value, as one line of text; a list or mapping there is a mistake."""
     for key in KEYS.get(field, (field,)):
         if key in file.entries and (text := file.text(key)):
@@ -140,7 +129,7 @@ def _text(file: Header, field: str) -> str:
     return ""
 
 
-def _list(file: Header, field: str) -> tuple[str, ...]:
+def _list(file: TaskFile, field: str) -> tuple[str, ...]:
     """The first of a field's keys that is there, as a list: a scalar is split at commas, empty items do not count."""
     for key in KEYS.get(field, (field,)):
         entry = file.entries.get(key)
@@ -170,7 +159,7 @@ def _number(text: str) -> float | None:
     return number if abs(number) < 1e15 else None
 
 
-def _heading(file: Header) -> str:
+def _heading(file: TaskFile) -> str:
     line = next((line for line in file.body.split("\n") if line.startswith("# ")), "")
     return " ".join(line[1:MAX_HEADING_CHARACTERS].rstrip("# \t\r").split())
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from dibs.store.claims import Claim, host_name
 from dibs.store.errors import DibsError, SettingsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
+from dibs.store.header import TaskFile
 from dibs.store.index import Index
 from dibs.store.ledger import Hold, Ledger
 from dibs.store.mutex import StartOver
@@ -26,7 +27,6 @@ from dibs.store.reading import Row, StoredTask, nested, read_row, read_stored
 from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task, make_task
-from dibs.store.task_file import TaskFile
 
 SETTLE_NS = 50_000_000
 OWN_WRITES_KEPT = 256
@@ -70,6 +70,7 @@ class TaskStore:
         self.roots = roots_of(tasks_dir)
         self._own_writes: OrderedDict[str, Signature] = OrderedDict()
         self._trusted = False
+        self._settings_file = tasks_dir / SETTINGS_FILE
         self._settings = Settings()
         self._settings_read: Signature | str | None = "never"
 
@@ -83,7 +84,7 @@ class TaskStore:
         if self._settings_read == "never":
             self._refuse_nested()
         try:
-            found: Signature | None = Signature.of((self.tasks_dir / SETTINGS_FILE).stat())
+            found: Signature | None = Signature.of(self._settings_file.stat())
         except OSError:
             found = None
         if found != self._settings_read:
