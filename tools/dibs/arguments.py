@@ -16,6 +16,9 @@ ADDED_BY_CLIENTS = frozenset({"wait_for_previous"})
 DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
 OFTEN_MEANT = {"task_id": ["id"], "taskid": ["id"], "task": ["id"], "token": ["claim_token"]}
 MISSPELT = 0.75
+NAMES_TOLD = 10
+NAME_CHARACTERS = 80
+"""Of a name that is not ours: a client may send megabytes of them, and would get them back twice."""
 
 
 def input_schema(tool: Tool, *, shell: bool = False) -> dict[str, Any]:
@@ -55,16 +58,31 @@ def read_arguments(tool: Tool, given: Mapping[str, Any]) -> tuple[Request, list[
     known = tool.arguments(shell=False)
     foreign = [name for name in given if name not in known]
     for name in foreign:
-        near = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=MISSPELT)
-        near = near or [meant for meant in OFTEN_MEANT.get(name.casefold(), ()) if meant in known]
+        near = _meant(name[:NAME_CHARACTERS].casefold(), known)
         if near and name not in ADDED_BY_CLIENTS and near[0] not in given:
             raise InvalidArguments(
-                f"{tool.name} has no argument {name!r}, did you mean {near[0]!r}? Nothing was changed; call again",
+                f"{tool.name} has no argument {told_name(name)}, did you mean {near[0]!r}? "
+                "Nothing was changed; call again",
                 arguments=list(known),
             )
     values = {name: value for name, value in given.items() if name in known and value is not None}
-    warnings = [f"argument {name!r} is not known and was ignored" for name in foreign if name not in ADDED_BY_CLIENTS]
-    return validate(tool, values, foreign), warnings
+    return validate(tool, values, foreign), _ignored([name for name in foreign if name not in ADDED_BY_CLIENTS])
+
+
+def told_name(name: str) -> str:
+    """A name that a client made up, short enough to be repeated to it."""
+    return repr(name[:NAME_CHARACTERS] + "…" * (len(name) > NAME_CHARACTERS))
+
+
+def _meant(name: str, known: Mapping[str, object]) -> list[str]:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT)
+    return near or [meant for meant in OFTEN_MEANT.get(name, ()) if meant in known]
+
+
+def _ignored(foreign: Sequence[str]) -> list[str]:
+    warnings = [f"argument {told_name(name)} is not known and was ignored" for name in foreign[:NAMES_TOLD]]
+    more = len(foreign) - NAMES_TOLD
+    return [*warnings, f"{more} more arguments are not known and were ignored"] if more > 0 else warnings
 
 
 def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (), *, called: str = "") -> Request:
@@ -78,7 +96,8 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (),
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_context=False)
         told = "; ".join(f"{error['loc'][0]}: {_told(dict(error))}" for error in wrong)
-        unknown = f"; not known: {', '.join(map(repr, foreign))}" if foreign else ""
+        unknown = f"; not known: {', '.join(map(told_name, foreign[:NAMES_TOLD]))}" if foreign else ""
+        unknown += f" and {len(foreign) - NAMES_TOLD} more" if len(foreign) > NAMES_TOLD else ""
         raise InvalidArguments(
             f"{called or tool.name}: {told}{unknown}. Nothing was changed; mend that and call again"
         ) from exc

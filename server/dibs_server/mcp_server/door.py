@@ -124,13 +124,13 @@ class Door:
     async def _answer(
         self, ctx: ServerRequestContext[None], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        from dibs.arguments import read_arguments
+        from dibs.arguments import read_arguments, told_name
         from dibs.store.errors import InvalidArguments
 
         tools = {tool.name: tool for tool in await self._tools()}
         tool = tools.get(params.name)
         if tool is None:
-            raise InvalidArguments(f"there is no tool {params.name!r}; there are {', '.join(tools)}")
+            raise InvalidArguments(f"there is no tool {told_name(params.name)}; there are {', '.join(tools)}")
         request, warnings = read_arguments(tool, params.arguments or {})
         info = ctx.session.client_params.client_info.name if ctx.session.client_params else ""
         session = await self._open(info)

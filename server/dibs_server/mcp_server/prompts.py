@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mcp import MCPError, types
 
+from dibs.arguments import told_name
 from dibs.worker_prompt import ONE, UNTIL_EMPTY, narrowed, worker_prompt
 
 FILTERS = {
@@ -53,11 +54,11 @@ def filled_prompt(name: str, given: Mapping[str, str]) -> types.GetPromptResult:
     prompt = next((prompt for prompt in PROMPTS if prompt.name == name), None)
     if prompt is None:
         known = ", ".join(prompt.name for prompt in PROMPTS)
-        raise MCPError(types.INVALID_PARAMS, f"there is no prompt {name!r}; there are {known}")
+        raise MCPError(types.INVALID_PARAMS, f"there is no prompt {told_name(name)}; there are {known}")
     foreign = sorted(set(given) - set(prompt.arguments))
     if foreign:
         known = ", ".join(prompt.arguments)
-        raise MCPError(types.INVALID_PARAMS, f"prompt {name} has no argument {foreign[0]!r}; it has {known}")
+        raise MCPError(types.INVALID_PARAMS, f"prompt {name} has no argument {told_name(foreign[0])}; it has {known}")
     text = worker_prompt(narrowed(prompt.request, **given))
     message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
     return types.GetPromptResult(description=prompt.description, messages=[message])

@@ -29,6 +29,9 @@ PROJECT_DIR_VARIABLE = "CLAUDE_PROJECT_DIR"
 PLUGIN_DATA_VARIABLE = "CLAUDE_PLUGIN_DATA"
 USUAL_FOLDERS = ("tasks", "backlog/tasks")
 FILES_LOOKED_AT = 200
+PATTERN_CHARACTERS = 1000
+COMPLAINTS_TOLD = 10
+COMPLAINT_CHARACTERS = 300
 
 StatusWord = Literal["inbox", "active", "in_progress", "blocked", "review", "on_hold", "done", "cancelled", "failed"]
 STATUS_WORDS: tuple[StatusWord, ...] = (
@@ -45,6 +48,7 @@ DEFAULT_SYNONYMS: dict[StatusWord, list[str]] = {
     "cancelled": ["canceled"],
     "failed": [],
 }
+Pattern = Annotated[str, Field(max_length=PATTERN_CHARACTERS)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 
 
@@ -89,8 +93,8 @@ class Claims(_Section):
 class Settings(_Section):
     """Everything that can be set, at its default."""
 
-    include: tuple[str, ...] = Field(("**/*.md",), description="Globs of the files that may be tasks.")
-    exclude: tuple[str, ...] = Field((), description="Globs of files that are never tasks.")
+    include: tuple[Pattern, ...] = Field(("**/*.md",), description="Globs of the files that may be tasks.")
+    exclude: tuple[Pattern, ...] = Field((), description="Globs of files that are never tasks.")
     profile: Literal["worker", "coordinator"] = Field("worker", description="The tools `dibs serve` offers.")
     body_characters: int = Field(20_000, ge=200, le=30_000, description="How much of a task's body one answer has.")
     trust_file_system: bool = Field(
@@ -162,7 +166,9 @@ def load_settings(tasks_dir: Path) -> Settings:
     try:
         return Settings.model_validate_json(text)
     except ValidationError as exc:
-        complaints = "; ".join(_complaint(dict(error)) for error in exc.errors(include_url=False))
+        errors = exc.errors(include_url=False)
+        complaints = "; ".join(_cut(_complaint(dict(error))) for error in errors[:COMPLAINTS_TOLD])
+        complaints += f"; and {len(errors) - COMPLAINTS_TOLD} more" if len(errors) > COMPLAINTS_TOLD else ""
         raise SettingsError(f"{path}: {complaints}. Mend the file; nothing was changed", path=str(path)) from exc
 
 
@@ -176,8 +182,13 @@ def _complaint(error: Mapping[str, object]) -> str:
         return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
     sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims}
     section = sections.get(names[0], Settings)
-    near = difflib.get_close_matches(names[-1], section.model_fields, n=1)
+    near = difflib.get_close_matches(_cut(names[-1]), section.model_fields, n=1)
     return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _cut(text: str) -> str:
+    """The text, but not megabytes of it: a key may be as long as the file."""
+    return text if len(text) <= COMPLAINT_CHARACTERS else f"{text[:COMPLAINT_CHARACTERS]}…"
 
 
 def environment() -> Mapping[str, str]:
