@@ -12,7 +12,7 @@ from tree import REPO, imports, modules, parsed
 from dibs.registry import TOOLS
 
 DOORS = ("dibs_server.mcp_server", "dibs_server.cli")
-SHARED_BY_DOORS = ("dibs_server.dispatch", "dibs_server.clients")
+SHARED_BY_DOORS = ("dibs_server.dispatch", "dibs_server.clients", "dibs_server.race")
 THE_ONE_CROSSING = ("dibs_server.cli.serve_command", "dibs_server.mcp_server.serve")
 NOT_IN_THE_LIBRARY = {"mcp", "click", "rich", "argparse"}
 every_module = pytest.mark.parametrize(("name", "path"), modules().items(), ids=modules())

@@ -224,6 +224,51 @@ def demo_command(agents: int, tasks: int, as_json: bool) -> None:
     sys.exit(run_demo(agents, tasks, as_json=as_json))
 
 
+@program.group("bench")
+def bench_group() -> None:
+    """Try on this machine what Dibs promises."""
+
+
+@bench_group.command("race")
+@click.option("--procs", type=click.IntRange(1, 256), default=8, show_default=True, help="How many servers.")
+@click.option("--tasks", type=click.IntRange(10, 100_000), default=400, show_default=True, help="How many tasks.")
+@click.option(
+    "--kill",
+    "kills",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="How many servers are killed in the middle of things.",
+)
+@click.option(
+    "--hand-edits",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How often a person interferes: edits, git, .dibs deleted.",
+)
+@click.option("--seconds", type=click.FloatRange(1), help="Stop after this long, done or not.")
+@click.option("--seed", type=click.IntRange(0), help="Replay a plan; else a new one is made.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def race_command(
+    procs: int, tasks: int, kills: int, hand_edits: int, seconds: float | None, seed: int | None, as_json: bool
+) -> None:  # fmt: skip
+    """Race real servers on one directory, disturb them, and judge what they promise.
+
+    Servers are killed in the middle of calls, files are edited by hand and taken back by git, .dibs is deleted. Then
+    the callers' own records and the bytes of the files are judged, with no code of what is judged. Exit code 1: a
+    promise was broken, and the directory is kept.
+
+    The seed decides who does what and what disturbs them; in which order the system lets them run is never the same.
+    """
+    from dibs_server.cli.bench_command import run_bench_race
+    from dibs_server.race.plan import Options
+    from dibs_server.race.run import new_seed
+
+    seed = new_seed() if seed is None else seed
+    sys.exit(run_bench_race(Options(procs, tasks, kills, hand_edits, seconds, seed), as_json=as_json))
+
+
 @program.command("watch")
 @click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
 @click.option(

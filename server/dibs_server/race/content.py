@@ -18,9 +18,7 @@ SECTIONS = {
         rb"Put back at \S+\. Work of that attempt may be in the repository: look before you begin\."
     ),
     b"Completion": re.compile(rb"\*\*By:\*\* (?P<who>\S+), [^\n]+\n\n(?P<report>" + REPORT + rb")"),
-    b"Blocked": re.compile(
-        rb"\*\*By:\*\* (?P<who>\S+), \S+\n\n\*\*Reason \(\w+\):\*\* (?P<report>" + REPORT + rb")"
-    ),
+    b"Blocked": re.compile(rb"\*\*By:\*\* (?P<who>\S+), \S+\n\n\*\*Reason \(\w+\):\*\* (?P<report>" + REPORT + rb")"),
     b"Note": re.compile(rb"\*\*By:\*\* (?P<who>\S+), \S+\n\n(?P<report>" + REPORT + rb")"),
 }
 _KEY = re.compile(rb"([A-Za-z_]+):")

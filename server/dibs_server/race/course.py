@@ -39,9 +39,7 @@ class Course:
 
     def __post_init__(self) -> None:
         self._kills = deque(self.plan.kills)
-        self._wills: dict[str, Will] = dict(
-            zip((task.id for task in self.sample.tasks), self.plan.wills, strict=True)
-        )
+        self._wills: dict[str, Will] = dict(zip((task.id for task in self.sample.tasks), self.plan.wills, strict=True))
         self._start = threading.Barrier(self.options.procs)
 
     def number(self) -> int:

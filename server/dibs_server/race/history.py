@@ -111,9 +111,7 @@ class History:
 
     def ended_by_hand(self, task_id: str, since: float, until: float) -> bool:
         """Whether a person's save ended the task in this time."""
-        return any(
-            write.ended >= since and write.started <= until and write.ends for write in self.writes[task_id]
-        )
+        return any(write.ended >= since and write.started <= until and write.ends for write in self.writes[task_id])
 
     def written(self, task_id: str, since: float, until: float) -> bool:
         """Whether somebody else wrote the file in this time."""
@@ -136,4 +134,3 @@ class History:
             first = next((call for call in calls if call.outcome == OK and call.tool in tools), None)
             found += [first] if first is not None else []
         return sorted(found, key=lambda call: call.ended)
-

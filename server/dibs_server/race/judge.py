@@ -114,12 +114,12 @@ def _fenced(history: History) -> Verdict:
                 if call.outcome == OK:
                     breaches.append(f"{task_id}: {call.tool} by {call.caller} with {token}, a token of another task")
                 continue
-            later = [
-                hold for hold in history.holds[task_id] if hold.asked > own.since and hold.since < call.started
-            ]
+            later = [hold for hold in history.holds[task_id] if hold.asked > own.since and hold.since < call.started]
             tried += bool(later)
             if later and call.outcome == OK and not _counted_again(history, call, calls[:number], later[0]):
-                breaches.append(f"{task_id}: {call.tool} by {call.caller} with {token}, though {later[-1]} got it since")
+                breaches.append(
+                    f"{task_id}: {call.tool} by {call.caller} with {token}, though {later[-1]} got it since"
+                )
     return Verdict("late and foreign tokens are refused", tried, breaches)
 
 

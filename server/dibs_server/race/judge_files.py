@@ -48,7 +48,9 @@ def _endings_kept(history: History, whole: dict[str, Content]) -> Verdict:
         file = whole.get(call.task_id)
         found = sum(section.report == call.report for section in file.sections) if file else 0
         if file is not None and (found > 1 or (found == 0 and not history.may_be_undone(call))):
-            breaches.append(f"{call.task_id}: {call.tool} of {call.caller} was answered ok; its report is there {found} times")
+            breaches.append(
+                f"{call.task_id}: {call.tool} of {call.caller} was answered ok; its report is there {found} times"
+            )
     calls = {call.report: call for call in history.calls if call.report and call.outcome in (OK, UNKNOWN)}
     for task_id, file in whole.items():
         breaches += [f"{task_id}: {what}" for what in _wrong_sections(file, task_id, calls)]
@@ -100,7 +102,8 @@ def _differences(task: SampleTask, data: bytes, file: Content) -> Iterator[str]:
 
 def _persons_words(sample: Sample, history: History, whole: dict[str, Content]) -> Verdict:
     """What a person saved is there, and who ended a task by hand has ended it."""
-    saved, breaches = 0, []
+    saved = 0
+    breaches: list[str] = []
     for task in sample.tasks:
         writes, file = history.writes[task.id], whole.get(task.id)
         by_hand = [write for write in writes if write.by == "hand"]
@@ -124,9 +127,7 @@ def _claimed_in_spite(history: History, task: SampleTask) -> Iterator[str]:
                 yield f"{task.id}: {hold} got it, though a person had set it to done"
 
 
-def _nothing_stuck(
-    sample: Sample, history: History, whole: dict[str, Content], left: Left, cut_short: bool
-) -> Verdict:
+def _nothing_stuck(sample: Sample, history: History, whole: dict[str, Content], left: Left, cut_short: bool) -> Verdict:
     """At the end all is done, or blocked by who had it, and nobody holds anything."""
     if cut_short:
         return Verdict("nothing is stuck", 0, [])

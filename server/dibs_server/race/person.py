@@ -25,7 +25,12 @@ SLOW_SAVE_SECONDS = 0.04
 LOOK_SECONDS = 0.01
 READ_PAUSE_SECONDS = 0.002
 STASHED_AT_ONCE = 3
-STATUS = re.compile(rb"^(status:[ \t]*)(['\"]?)[A-Za-z_ ]+?(['\"]?)([ \t]*(?:#[^\r\n]*)?\r?)$", re.MULTILINE)
+STATUS = re.compile(rb"^(status:[ \t]*)(['\"]?)([A-Za-z_ ]+?)(['\"]?)([ \t]*(?:#[^\r\n]*)?\r?)$", re.MULTILINE)
+ONLY_FROM: dict[Edit, tuple[bytes, ...]] = {
+    "active": (b"in_progress",),
+    "done": (b"active", b"To Do", b"in_progress"),
+}
+"""A person takes a claim away, or ends a task that is not ended; what is done stays done."""
 PRIORITY = re.compile(rb"^priority: (\d)", re.MULTILINE)
 
 
@@ -64,15 +69,12 @@ class Person:
             self._edit(self._picked(what), what.edit, what.in_place)
 
     def _picked(self, what: Disturbance) -> SampleTask:
-        """A task of the plan; for taking a claim away, the next one from there that is in progress."""
+        """A task of the plan, or the next one from there that this can be done to."""
         first = int(what.pick * len(self.tasks))
         order = [*self.tasks[first:], *self.tasks[:first]]
-        wanted = {"active": b"status: in_progress", "done": b"status: "}.get(what.edit)
-        for task in order:
-            now = _bytes(task.path)
-            if wanted is None or (wanted in now and b"\nstatus: done" not in now and b"\nstatus: blocked" not in now):
-                return task
-        return order[0]
+        if what.edit not in ONLY_FROM:
+            return order[0]
+        return next((task for task in order if _is_one_of(_bytes(task.path), ONLY_FROM[what.edit])), order[0])
 
     def _delete_ledger(self) -> None:
         started = time.monotonic()
@@ -158,15 +160,25 @@ def _change_priority(before: bytes, said: str) -> bytes:
     return PRIORITY.sub(lambda found: b"priority: %d" % ((int(found[1]) + 1) % 5), before, count=1)
 
 
-def _set_status(word: bytes) -> Callable[[bytes, str], bytes]:
-    return lambda before, said: STATUS.sub(rb"\g<1>" + word + rb"\g<4>", before, count=1)
+def _set_status(word: Edit) -> Callable[[bytes, str], bytes]:
+    def change(before: bytes, said: str) -> bytes:
+        if not _is_one_of(before, ONLY_FROM[word]):
+            return before
+        return STATUS.sub(rb"\g<1>" + word.encode() + rb"\g<5>", before, count=1)
+
+    return change
+
+
+def _is_one_of(data: bytes, words: tuple[bytes, ...]) -> bool:
+    found = STATUS.search(data)
+    return found is not None and found[3] in words
 
 
 _CHANGES: dict[Edit, Callable[[bytes, str], bytes]] = {
     "body": _add_a_line,
     "priority": _change_priority,
-    "done": _set_status(b"done"),
-    "active": _set_status(b"active"),
+    "done": _set_status("done"),
+    "active": _set_status("active"),
 }
 
 

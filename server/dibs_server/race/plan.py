@@ -62,7 +62,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Something a person does once so many tasks have ended; ``pick`` chooses the task, ``in_place`` how it is saved."""
+    """Something a person does once so many tasks have ended; ``pick`` chooses the task."""
 
     at_ending: int
     edit: Edit
@@ -85,7 +85,9 @@ def make_plan(options: Options, leaves: frozenset[int], *, git: bool) -> Plan:
     kills = sorted((_kill(dice, number, last) for number in range(options.kills)), key=lambda kill: kill.at_claim)
     edits = _deck(dice, options.hand_edits, (*BY_HAND, *WITH_GIT) if git else BY_HAND)
     marks = sorted(dice.randint(1, last) for _ in edits)
-    disturbances = [Disturbance(at, edit, dice.random(), dice.random() < 0.5) for at, edit in zip(marks, edits, strict=True)]
+    disturbances = [
+        Disturbance(at, edit, dice.random(), dice.random() < 0.5) for at, edit in zip(marks, edits, strict=True)
+    ]
     return Plan(tuple(wills), tuple(kills), tuple(disturbances))
 
 

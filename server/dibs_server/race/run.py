@@ -1,4 +1,4 @@
-"""A race from its start to its verdicts: real servers, scripted agents, a person in between, and the judge at the end."""
+"""A race from its start to its verdicts: servers, scripted agents, a person in between, and the judge at the end."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def _run(
     )
 
 
-def _let_run(
-    folder: Path, course: Course, person: Person, tell: Callable[[Progress], None]
-) -> tuple[float, bool]:
+def _let_run(folder: Path, course: Course, person: Person, tell: Callable[[Progress], None]) -> tuple[float, bool]:
     """Let all of them work until nothing is left; returns when the start was, and whether it came to a standstill."""
     with ThreadPoolExecutor(course.options.procs + 2) as pool:
         try:

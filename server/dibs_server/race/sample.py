@@ -1,4 +1,4 @@
-"""The directory a race is run on: task files of every kind that people write, made from nothing and known to the byte."""
+"""The directory a race is run on: task files of every kind that people write, known to the byte."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class Sample:
     def elsewhere(self) -> dict[str, bytes]:
         """What the other branch has for some of the tasks: the last to be handed out, so that git can switch."""
         changed = [task for number, task in enumerate(self.tasks) if number % PRIORITIES == PRIORITIES - 1]
-        return {task.id: task.content.replace(b"Do it.", b"Do it, on the other branch.") for task in changed[-CHANGED_ELSEWHERE:]}
+        return {
+            task.id: task.content.replace(b"Do it.", b"Do it, on the other branch.")
+            for task in changed[-CHANGED_ELSEWHERE:]
+        }
 
 
 def make_sample(folder: Path, tasks: int, lease_seconds: float) -> Sample:
