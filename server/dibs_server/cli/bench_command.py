@@ -123,6 +123,7 @@ def _notes(outcome: Outcome) -> Iterator[str]:
 
 def _broken(outcome: Outcome) -> str:
     return (
-        f"Promises were broken {outcome.breaches} times. The directory is kept: {outcome.folder}. Please report it "
-        f"with the table above, the seed ({outcome.options.seed}), and project/tasks with its .dibs/journal and .dibs/log"
+        f"Promises were broken {outcome.breaches} times. The directory is kept: {outcome.folder}. Please "
+        f"report it with the table above, the seed ({outcome.options.seed}), and project/tasks with its "
+        ".dibs/journal and .dibs/log"
     )

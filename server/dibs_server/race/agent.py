@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dibs_server.race.course import Course
-from dibs_server.race.plan import After, Kill, Will
+from dibs_server.race.plan import AFTERS, After, Kill, Will
 from dibs_server.race.records import CLAIM, EMPTY, OK, UNKNOWN, CallRecord, Death
 from dibs_server.race.wire import Answer, ServerGone, Wire
 
@@ -74,7 +74,7 @@ class Agent:
         if self.course.stop.is_set() or any(death.server == self.server for death in self.course.records.deaths):
             return
         self.course.died(Death(self.server, self.name, self.last_alive, time.monotonic(), planned=False))
-        self.after = "finish"
+        self.after = AFTERS[self.server % len(AFTERS)]
 
     # what it does
 
