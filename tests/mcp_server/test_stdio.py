@@ -19,7 +19,7 @@ from dibs.store.ledger import Ledger
 from dibs.store.mutex import hold_mutex
 from doors import PATIENCE_SECONDS
 from support import header, write_file, write_task
-from wire import DIBS, INITIALIZE, Wire, finish, served, start
+from wire import CLIENT, DIBS, Wire, finish, served, start
 
 pytestmark = pytest.mark.processes
 HOSTILE = (
@@ -160,7 +160,7 @@ def test_a_client_that_reads_no_more_ends_it_quietly(tmp_path: Path) -> None:
     os.close(writes)
     os.close(reads)
     try:
-        Wire(process).request("initialize", INITIALIZE)
+        Wire(process).start_initialize(CLIENT)
         assert process.wait(timeout=PATIENCE_SECONDS) == 0  # though its stdin is still open
     finally:
         finish(process)

@@ -69,10 +69,13 @@ class Wire:
                 raise ServerGone
             self._replies[arrived.get("id")] = arrived
 
-    def initialize(self, client: str) -> Answer:
+    def start_initialize(self, client: str) -> int:
         info = {"name": client, "version": "1"}
         params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info}
-        answer = self.reply(self.request("initialize", params))
+        return self.request("initialize", params)
+
+    def initialize(self, client: str) -> Answer:
+        answer = self.reply(self.start_initialize(client))
         self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
         return answer
 

@@ -1,0 +1,87 @@
+"""The race that ships as ``dibs bench race``: nothing breaks, also where servers die at every named step; and with a
+rule of the product patched out it finds the breach."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from children import PROGRAMS
+from dibs_server.cli.bench_command import run_bench_race
+from dibs_server.race.plan import Options
+from dibs_server.race.run import Outcome, run_race
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+
+STEPS = {
+    "mutex.wanted", "mutex.held", "mutex.freed", "claim.read", "claim.claim_file", "claim.task_file", "claim.journal",
+    "end.read", "end.task_file", "end.journal", "end.claim_file", "reap.read", "reap.task_file", "renew.read",
+}  # fmt: skip
+
+
+def with_server(what: str) -> list[str]:
+    return [sys.executable, str(PROGRAMS / "race_server.py"), what]
+
+
+def breaches(outcome: Outcome) -> dict[str, list[str]]:
+    return {verdict.promise: verdict.breaches for verdict in outcome.verdicts if verdict.breaches}
+
+
+def tested(outcome: Outcome) -> dict[str, int]:
+    return {verdict.promise: verdict.tested for verdict in outcome.verdicts}
+
+
+def test_a_short_race_breaks_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    options = Options(procs=4, tasks=60, kills=3, hand_edits=4, seed=3, lease_seconds=1)
+    exit_code = run_bench_race(options, as_json=True)
+    told = json.loads(capfd.readouterr().out)
+    assert {each["promise"]: each["breaches"] for each in told["promises"] if each["breaches"]} == {}
+    assert (exit_code, told["ok"], told["directory"], told["kills"]) == (0, True, None, 3)
+    assert told["tasks_ended"] >= 60 - 2, "all but those that a person ended"
+    assert sum(told["disturbances"].values()) == 4
+
+
+@pytest.mark.long
+def test_a_race_of_sixteen_servers_breaks_nothing() -> None:
+    outcome = run_race(Options(procs=16, tasks=500, kills=10, hand_edits=20, seed=7))
+    assert breaches(outcome) == {}
+    assert (outcome.kills, sum(outcome.edits.values()), outcome.cut_short) == (10, 20, False)
+    untried = [promise for promise, times in tested(outcome).items() if not times]
+    assert untried == [], "a promise that was not put to the test"
+
+
+@pytest.mark.long
+def test_a_race_whose_servers_die_at_every_named_step_breaks_nothing(tmp_path: Path) -> None:
+    options = Options(procs=6, tasks=100, kills=0, hand_edits=0, seed=1, lease_seconds=1)
+    outcome = run_race(options, command=with_server(f"dies:{tmp_path}"), servers_may_die=True)
+    assert breaches(outcome) == {}
+    assert {path.name for path in tmp_path.iterdir()} >= STEPS
+
+
+@pytest.mark.parametrize(
+    ("patched_out", "promises"),
+    [
+        ("no_mutex", {"one owner at a time", "servers live on and answer"}),
+        ("no_fence", {"late and foreign tokens are refused", "no task is ended twice"}),
+        ("no_reread", {"no task is ended twice", "what was answered ok is in the file, once"}),
+    ],
+)
+def test_a_race_notices_when_a_rule_is_patched_out(
+    patched_out: str, promises: set[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = Options(procs=4, tasks=40, kills=0, hand_edits=0, seed=1, lease_seconds=0.5)
+    exit_code = run_bench_race(options, as_json=True, command=with_server(patched_out))
+    told = json.loads(capfd.readouterr().out)
+    broken = {each["promise"] for each in told["promises"] if each["breaches"]}
+    assert (exit_code, told["ok"]) == (1, False)
+    assert broken & promises
+    assert (Path(told["directory"]) / "project" / "tasks").is_dir(), "kept, to look at"
+
+
+def test_a_race_that_only_goes_slowly_breaks_nothing() -> None:
+    """What the servers above do besides: they linger, and have neither links nor an exchange of files."""
+    options = Options(procs=4, tasks=30, kills=0, hand_edits=0, seed=1, lease_seconds=0.5)
+    assert breaches(run_race(options, command=with_server("slowly"))) == {}
