@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dibs_server.race import wire
-from dibs_server.race.wire import clean_environment, finish, pipe, reading
+from dibs_server.race.wire import clean_environment, pipe, reading
 from doors import PATIENCE_SECONDS, Answer
 
 DIBS = Path(sys.executable).with_name("dibs")

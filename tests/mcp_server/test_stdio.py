@@ -17,9 +17,10 @@ from mcp import Client, StdioServerParameters
 
 from dibs.store.ledger import Ledger
 from dibs.store.mutex import hold_mutex
+from dibs_server.race.wire import finish
 from doors import PATIENCE_SECONDS
 from support import header, write_file, write_task
-from wire import CLIENT, DIBS, Wire, finish, served, start
+from wire import CLIENT, DIBS, Wire, served, start
 
 pytestmark = pytest.mark.processes
 HOSTILE = (

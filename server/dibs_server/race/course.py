@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections import deque
@@ -17,6 +18,8 @@ from dibs_server.race.sample import Sample
 from dibs_server.race.wire import Wire, reading, start
 
 CLIENT = "dibs-race"
+STARTING_AT_ONCE = 2
+"""Servers that start side by side, for each processor: more only keep one another from answering in time."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Course:
         self._kills = deque(self.plan.kills)
         self._wills: dict[str, Will] = dict(zip((task.id for task in self.sample.tasks), self.plan.wills, strict=True))
         self._start = threading.Barrier(self.options.procs)
+        self._starting = threading.Semaphore(STARTING_AT_ONCE * (os.cpu_count() or 1))
 
     def number(self) -> int:
         """A number that nobody else gets."""
@@ -85,18 +89,25 @@ class Course:
     @contextlib.contextmanager
     def server(self, folder: Path) -> Iterator[Wire]:
         """A server that answered ``initialize``."""
-        wire = Wire(start(self.command, folder, folder / "stderr.txt"))
+        with contextlib.ExitStack() as stack:
+            with self._starting:
+                wire = Wire(start(self.command, folder, folder / "stderr.txt"))
+                stack.enter_context(reading(wire))
+                stack.callback(self._forget, wire)
+                self._meet(wire)
+            yield wire
+
+    def _meet(self, wire: Wire) -> None:
         with self._lock:
             self._servers.add(wire)
-        try:
-            with reading(wire):
-                if self.stop.is_set():
-                    wire.process.kill()
-                wire.initialize(CLIENT)
-                yield wire
-        finally:
-            with self._lock:
-                self._servers.discard(wire)
+        if self.stop.is_set():
+            wire.process.kill()
+        wire.initialize(CLIENT)
+        self.records.progress_at = time.monotonic()
+
+    def _forget(self, wire: Wire) -> None:
+        with self._lock:
+            self._servers.discard(wire)
 
     def end(self) -> None:
         """End all: nobody starts anything more, and every server is killed."""

@@ -23,7 +23,7 @@ from dibs_server.race.sample import SampleTask
 
 SLOW_SAVE_SECONDS = 0.04
 LOOK_SECONDS = 0.01
-READ_PAUSE_SECONDS = 0.002
+READ_PAUSE_SECONDS = 0.005
 STASHED_AT_ONCE = 3
 STATUS = re.compile(rb"^(status:[ \t]*)(['\"]?)([A-Za-z_ ]+?)(['\"]?)([ \t]*(?:#[^\r\n]*)?\r?)$", re.MULTILINE)
 ONLY_FROM: dict[Edit, tuple[bytes, ...]] = {
