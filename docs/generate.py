@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,16 @@ def _name(schema: dict[str, Any]) -> str:
 
 def cli_page() -> str:
     text = NOTE + "# The `dibs` command\n\n```text\n" + _help(program, "dibs") + "\n```\n"
-    for name, command in sorted(program.commands.items()):
-        text += f"\n## dibs {name}\n\n```text\n{_help(command, f'dibs {name}')}\n```\n"
+    for name, command in _subcommands(program, "dibs"):
+        text += f"\n## {name}\n\n```text\n{_help(command, name)}\n```\n"
     return text
+
+
+def _subcommands(group: click.Group, called: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in sorted(group.commands.items()):
+        yield f"{called} {name}", command
+        if isinstance(command, click.Group):
+            yield from _subcommands(command, f"{called} {name}")
 
 
 def _help(command: click.Command, name: str) -> str:

@@ -55,6 +55,12 @@ def test_arrows_point_from_doors_to_verbs_to_the_store(name: str, path: Path) ->
 
 
 @every_module
+def test_the_race_uses_nothing_of_what_it_judges(name: str, path: Path) -> None:
+    if below(name, "dibs_server.race"):
+        assert all(below(imported, "dibs_server.race") for imported in ours(path))
+
+
+@every_module
 def test_the_library_knows_no_protocol_and_no_terminal(name: str, path: Path) -> None:
     used = {imported.partition(".")[0] for imported, _ in imports(path)}
     if below(name, "dibs"):

@@ -91,7 +91,7 @@ class Course:
         """A server that answered ``initialize``."""
         with contextlib.ExitStack() as stack:
             with self._starting:
-                wire = Wire(start(self.command, folder, folder / "stderr.txt"))
+                wire = Wire(start(self.command, folder, folder / "stderr.txt"), self.options.patience_seconds)
                 stack.enter_context(reading(wire))
                 stack.callback(self._forget, wire)
                 self._meet(wire)

@@ -18,6 +18,7 @@ AFTERS: tuple[After, ...] = ("resume", "finish", "late", "forget")
 BY_HAND: tuple[Edit, ...] = ("body", "priority", "done", "active", "ledger")
 WITH_GIT: tuple[Edit, ...] = ("checkout", "stash", "switch")
 LAST_MARK = 0.8
+MOST_SECONDS_A_FILE = 0.005
 LONG_HOLDS = 3
 LONGEST_WORK_SECONDS = 0.02
 
@@ -33,7 +34,11 @@ class Options:
     seconds: float | None = None
     seed: int = 0
     lease_seconds: float = 3.0
-    patience_seconds: float = 90.0
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long nothing may happen: at first every server reads every file, on however few processors."""
+        return 90 + self.procs * self.tasks * MOST_SECONDS_A_FILE
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Wire:
     """A server process; ``read`` runs on a thread of its own for as long as the process lives."""
 
     process: subprocess.Popen[bytes]
+    patience_seconds: float = PATIENCE_SECONDS
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _arrived: queue.Queue[Answer | None] = field(default_factory=queue.Queue)
     _replies: dict[object, Answer] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Wire:
             for number in numbers:
                 if number in self._replies:
                     return number, self._replies.pop(number)
-            arrived = self._arrived.get(timeout=PATIENCE_SECONDS)
+            arrived = self._arrived.get(timeout=self.patience_seconds)
             if arrived is None:
                 self._arrived.put(None)
                 raise ServerGone
