@@ -4,15 +4,21 @@ rule of the product patched out it finds the breach."""
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from children import PROGRAMS
+from children import PATIENCE_SECONDS, PROGRAMS
 from dibs_server.cli.bench_command import run_bench_race
 from dibs_server.race.plan import Options
 from dibs_server.race.run import Outcome, run_race
+from wire import DIBS
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -59,6 +65,43 @@ def test_a_race_whose_servers_die_at_every_named_step_breaks_nothing(tmp_path: P
     outcome = run_race(options, command=with_server(f"dies:{tmp_path}"), servers_may_die=True)
     assert breaches(outcome) == {}
     assert {path.name for path in tmp_path.iterdir()} >= STEPS
+
+
+def test_a_race_that_is_cut_short_counts_nothing_as_stuck(capfd: pytest.CaptureFixture[str]) -> None:
+    options = Options(procs=2, tasks=2000, kills=0, hand_edits=0, seconds=1, seed=1)
+    assert run_bench_race(options, as_json=True) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["ok"], told["cut_short"]) == (True, True)
+    assert 0 < told["tasks_ended"] < 2000
+
+
+def test_a_race_whose_servers_do_not_start_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+    options = Options(procs=2, tasks=10)
+    assert (
+        run_bench_race(options, as_json=True, command=[sys.executable, "-c", "raise SystemExit('no such luck')"]) == 7
+    )
+    assert "no such luck" in capfd.readouterr().err
+
+
+def test_ctrl_c_ends_every_server_and_leaves_nothing(tmp_path: Path) -> None:
+    words = [str(DIBS), "bench", "race", "--procs", "3", "--tasks", "2000"]
+    with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE) as race:
+        servers = servers_of(race.pid, 3)
+        race.send_signal(signal.SIGINT)
+        _, told = race.communicate(timeout=PATIENCE_SECONDS)
+    assert (race.returncode, b"given up" in told) == (130, True)
+    assert psutil.wait_procs(servers, timeout=PATIENCE_SECONDS)[1] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def servers_of(pid: int, number: int) -> list[psutil.Process]:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        found = [child for child in psutil.Process(pid).children() if "serve" in child.cmdline()]
+        if len(found) >= number:
+            return found
+        time.sleep(0.05)  # only so as not to keep the processor busy; the loop above is what waits
+    pytest.fail("the servers did not start")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from dibs_server.cli.console import GIVEN_UP, complain, counted, out, print_json, shown
+from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, complain, counted, out, print_json, shown
 from dibs_server.race import run
+from dibs_server.race.course import RaceFailed
 from dibs_server.race.plan import Options
 from dibs_server.race.run import SERVER, Outcome, run_race
 
@@ -33,6 +34,9 @@ def run_bench_race(
     except KeyboardInterrupt:
         complain("given up; all servers were ended, and nothing is left of the race")
         return GIVEN_UP
+    except RaceFailed as failed:
+        complain(f"the race could not be run: {failed}")
+        return EXIT_CODES["io"]
     if as_json:
         print_json(_summary(outcome))
     else:

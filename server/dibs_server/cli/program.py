@@ -230,7 +230,7 @@ def bench_group() -> None:
 
 
 @bench_group.command("race")
-@click.option("--procs", type=click.IntRange(1, 256), default=8, show_default=True, help="How many servers.")
+@click.option("--procs", type=click.IntRange(1, 128), default=8, show_default=True, help="How many servers.")
 @click.option("--tasks", type=click.IntRange(10, 100_000), default=400, show_default=True, help="How many tasks.")
 @click.option(
     "--kill",

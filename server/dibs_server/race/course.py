@@ -15,11 +15,16 @@ from pathlib import Path
 from dibs_server.race.plan import Kill, Options, Plan, Will
 from dibs_server.race.records import Death, Records
 from dibs_server.race.sample import Sample
-from dibs_server.race.wire import Wire, reading, start
+from dibs_server.race.wire import ServerGone, Wire, reading, start
 
 CLIENT = "dibs-race"
+SAID_SHOWN = 500
 STARTING_AT_ONCE = 2
 """Servers that start side by side, for each processor: more only keep one another from answering in time."""
+
+
+class RaceFailed(Exception):
+    """The race could not be run; that says nothing about any promise."""
 
 
 @dataclass
@@ -94,15 +99,22 @@ class Course:
                 wire = Wire(start(self.command, folder, folder / "stderr.txt"), self.options.patience_seconds)
                 stack.enter_context(reading(wire))
                 stack.callback(self._forget, wire)
-                self._meet(wire)
+                self._meet(wire, folder / "stderr.txt")
             yield wire
 
-    def _meet(self, wire: Wire) -> None:
+    def _meet(self, wire: Wire, errors: Path) -> None:
         with self._lock:
             self._servers.add(wire)
         if self.stop.is_set():
             wire.process.kill()
-        wire.initialize(CLIENT)
+        try:
+            wire.initialize(CLIENT)
+        except (ServerGone, OSError):
+            if not self.stop.is_set():
+                raise RaceFailed(
+                    f"a server did not start; it said: {errors.read_text(errors='replace')[-500:]}"
+                ) from None
+            raise
         self.records.progress_at = time.monotonic()
 
     def _forget(self, wire: Wire) -> None:
