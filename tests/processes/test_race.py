@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,6 +27,12 @@ STEPS = {
     "mutex.wanted", "mutex.held", "mutex.freed", "claim.read", "claim.claim_file", "claim.task_file", "claim.journal",
     "end.read", "end.task_file", "end.journal", "end.claim_file", "reap.read", "reap.task_file", "renew.read",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def kept_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a race keeps after a breach goes with the other folders of the tests."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("races")))
 
 
 def with_server(what: str) -> list[str]:
