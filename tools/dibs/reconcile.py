@@ -160,9 +160,10 @@ def _settle(store: TaskStore, hold: Hold, claim: Claim, task: Task | None) -> bo
 
 def reap(store: TaskStore, hold: Hold, stored: StoredTask, claim: Claim) -> bool:
     """Put the task back exactly as it was, one attempt more. A task file that never said it was claimed stays as is."""
-    if stored.task.status == "in_progress":
-        limit = store.settings.claims.max_attempts
-        file = reports.reaped(stored.file, claim, store.now(), stored.task.attempts + 1, limit)
+    in_progress = stored.task.status == "in_progress"
+    if in_progress or stored.task.token == claim.token:
+        limit, attempts = store.settings.claims.max_attempts, stored.task.attempts + 1
+        file = reports.reaped(stored.file, claim, store.now(), attempts, limit, by_claim=in_progress)
         reached("reap.read")
         stored = store.write(hold, stored, file)
         reached("reap.task_file")

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dibs.store.body import append_section
-from dibs.store.claims import Claim, stamp
+from dibs.store.claims import Claim, is_token, stamp
 from dibs.store.header import Change, Raw, TaskFile
 from dibs.store.task_file import edit_header
 
 CLAIM_KEYS = ("status", "assignee", "claim")
+
+
+def without_left_over(file: TaskFile) -> TaskFile:
+    """The file without what a claim wrote whose record is lost, and which nobody's status says to be held any more."""
+    entry = file.entries.get("claim")
+    left_over = entry is not None and isinstance(entry.value, str) and is_token(entry.value)
+    return edit_header(file, {"assignee": None, "claim": None}) if left_over else file
 
 
 def former_of(file: TaskFile) -> dict[str, str | None]:
@@ -76,10 +83,14 @@ def blocked(file: TaskFile, claim: Claim | None, lines: Sequence[str]) -> TaskFi
     return append_section(edit_header(file, changes), "Blocked", "\n\n".join(lines))
 
 
-def reaped(file: TaskFile, claim: Claim, at: datetime, attempt: int, max_attempts: int) -> TaskFile:
-    """Put back with one attempt more; blocked when that was the last one allowed."""
+def reaped(
+    file: TaskFile, claim: Claim, at: datetime, attempt: int, max_attempts: int, *, by_claim: bool = True
+) -> TaskFile:
+    """Put back with one attempt more; blocked when that was the last one allowed. A status that somebody changed
+    meanwhile is theirs, and stays."""
     poison = attempt >= max_attempts
-    changes = {**former_changes(file, claim, *CLAIM_KEYS), "attempts": Raw(f" {attempt}")}
+    keys = CLAIM_KEYS if by_claim else ("assignee", "claim")
+    changes = {**former_changes(file, claim, *keys), "attempts": Raw(f" {attempt}")}
     if poison:
         changes["status"] = "blocked"
     owner = claim.owner.caller or "its holder"

@@ -16,6 +16,7 @@ from dibs.store.ledger import Hold
 from dibs.store.mutex import StartOver
 from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
+from dibs.store.task import Task
 from dibs.store.task_file import edit_header
 
 EARLIER_KEPT = 8
@@ -32,22 +33,11 @@ def take(
         CallCancelled: the caller gave up; the claim was taken back.
     """
     store, task, now = session.store, stored.task, session.store.now()
-    token = new_token(store.host)
-    claim = Claim(
-        id=task.id,
-        path=task.path,
-        token=token,
-        owner=session.owner(caller),
-        claimed_at=now,
-        lease_until=now,
-        lease_seconds=lease_seconds,
-        last_call_at=now,
-        files=task.files,
-        former=reports.former_of(stored.file),
-    ).renewed(now)
     try:
-        file = reports.take(stored.file, caller, token)
-        _rehearse(file, stored.file, claim)
+        before = reports.without_left_over(stored.file)
+        claim = _claim_of(session, task, caller, lease_seconds, reports.former_of(before))
+        file = reports.take(before, caller, claim.token)
+        _rehearse(file, before, claim)
     except MalformedTask as error:
         raise error.at(task.path, task_id=task.id) from None
     store.require_settled(stored)
@@ -58,13 +48,29 @@ def take(
     reached("claim.claim_file")
     taken = _write(session, hold, stored, file, claim)
     reached("claim.task_file")
-    hold.note(now, "claimed", id=claim.id, token=token, caller=caller, client=session.client)
+    hold.note(now, "claimed", id=claim.id, token=claim.token, caller=caller, client=session.client)
     reached("claim.journal")
     if call.cancelled:
         undo(session, hold, claim)
         raise CallCancelled
     session.took(claim)
     return claim, taken
+
+
+def _claim_of(session: Session, task: Task, caller: str, lease_seconds: float, former: dict[str, str | None]) -> Claim:
+    now = session.store.now()
+    return Claim(
+        id=task.id,
+        path=task.path,
+        token=new_token(session.store.host),
+        owner=session.owner(caller),
+        claimed_at=now,
+        lease_until=now,
+        lease_seconds=lease_seconds,
+        last_call_at=now,
+        files=task.files,
+        former=former,
+    ).renewed(now)
 
 
 def _write(

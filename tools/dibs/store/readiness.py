@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from dibs.store.claims import is_token
 from dibs.store.reservations import NOTHING_HELD, Held
 from dibs.store.settings import Settings, StatusWord
 from dibs.store.snapshot import Around, ancestors
@@ -56,7 +57,12 @@ def is_handed_out(task: Task, settings: Settings) -> bool:
 
 
 def reserved_for(task: Task, settings: Settings) -> tuple[str, ...]:
-    """The callers a task is reserved for; none: anybody may take it."""
+    """The callers a task is reserved for; none: anybody may take it.
+
+    An active task with a claim's token was set to active by hand: its assignee is who had that claim.
+    """
+    if task.status == "active" and is_token(task.token):
+        return ()
     anyone = {name.casefold() for name in settings.assignees.anyone}
     names = (settings.caller_name(name) for name in task.assignees)
     return tuple(name for name in names if name and name.casefold() not in anyone)
