@@ -18,7 +18,7 @@ lint: .venv/.installed-dev
 	@$(BIN)/mypy
 
 bench: .venv/.installed-dev
-	@$(BIN)/python bench/start.py
+	@$(BIN)/python bench/everything.py
 
 # the real MCP clients that tests/clients starts; without them those tests are skipped
 clients: .clients/.installed

@@ -1,137 +1,65 @@
-"""How long a server takes to answer `initialize`, beside a bare server on the same SDK with the same tool list.
+"""How long a server takes from its start to `initialize`, and on to its first claim, beside a bare server.
 
-    make bench            or: python bench/start.py [--runs 15] [--json]
+    python bench/start.py [--runs 15] [--tasks 10000]
 
-Both are started again and again, in turns, in one run; the medians and their ratio count, not the milliseconds of this
-machine. Also timed: the first tools/list and the first claim of each, with a thousand tasks in the directory.
+Each is started again and again, in turns; the medians and their ratios count, not the milliseconds of this machine. The
+directories have been looked at before, so that whatever is kept between two starts is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
 
-BARE = """
-import json, sys
-import anyio
-from mcp import types
-from mcp.server import Server
-from mcp.server.stdio import stdio_server
+from report import Cell, Check, Report, median, run
+from sample import Samples, sizes_up_to
+from wire import Server
 
-TOOLS = [types.Tool.model_validate(tool) for tool in json.loads(open(sys.argv[1], encoding="utf-8").read())]
-
-async def list_tools(ctx, params):
-    return types.ListToolsResult(tools=TOOLS)
-
-async def call_tool(ctx, params):
-    return types.CallToolResult(content=[types.TextContent(type="text", text="{}")], structured_content={})
-
-async def main():
-    server = Server("bare", version="1", instructions="x" * 1400, on_list_tools=list_tools, on_call_tool=call_tool)
-    async with stdio_server() as (read, write):
-        await server.run(read, write, server.create_initialization_options())
-
-anyio.run(main)
-"""
-INITIALIZE = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "bench", "version": "1"},
-}
+Laps = dict[str, float]
+FIRST_CLAIM_MS = {1_000: 40.0, 100_000: 100.0}
 
 
-class Server:
-    """A server process spoken to over raw stdio."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.started = time.perf_counter()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._id = 0
-
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        self._id += 1
-        self._send({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
-        assert self._process.stdout is not None
-        reply = json.loads(self._process.stdout.readline())
-        return dict(reply["result"])
-
-    def tell(self, method: str) -> None:
-        self._send({"jsonrpc": "2.0", "method": method})
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        self._process.stdin.flush()
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-
-
-def one_start(command: list[str]) -> tuple[dict[str, float], list[Any]]:
-    """Milliseconds from the spawn to each first answer, and the tools."""
+def one_start(command: list[str]) -> Laps:
+    """Milliseconds from the spawn to each first answer. The claim is given back."""
     server = Server(command)
-    times: dict[str, float] = {}
+    laps: Laps = {}
 
     def lap(name: str) -> None:
-        times[name] = (time.perf_counter() - server.started) * 1000
+        laps[name] = (time.perf_counter() - server.started) * 1000
 
-    server.ask("initialize", INITIALIZE)
+    server.initialize()
     lap("initialize")
-    server.tell("notifications/initialized")
-    tools = server.ask("tools/list", {})["tools"]
+    server.ask("tools/list")
     lap("tools/list")
-    server.ask("tools/call", {"name": "claim_next_task", "arguments": {"caller": "bench"}})
+    claim = server.call("claim_next_task", caller="bench")
     lap("first claim")
+    server.call("release_task", id=claim["task"]["id"], claim_token=claim["claim_token"])
     server.end()
-    return times, tools
+    return laps | {"claim after initialize": laps["first claim"] - laps["initialize"]}
 
 
-def make_tasks(folder: Path, count: int) -> None:
-    for number in range(count):
-        text = f"---\nid: t-{number}\ntitle: Task {number}\nstatus: active\npriority: {number % 4}\n---\n\nDo it.\n"
-        (folder / f"t-{number}.md").write_text(text, encoding="utf-8")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        tasks = Path(root, "tasks")
-        tasks.mkdir()
-        make_tasks(tasks, 1000)
-        (Path(root) / "bare.py").write_text(BARE, encoding="utf-8")
-        dibs = [str(Path(sys.executable).parent / "dibs"), "serve", "--tasks-dir", str(tasks)]
-        _, tools = one_start(dibs)
-        (Path(root) / "tools.json").write_text(json.dumps(tools), encoding="utf-8")
-        commands = {"dibs": dibs, "bare": [sys.executable, str(Path(root) / "bare.py"), str(Path(root) / "tools.json")]}
-        samples: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
-        for _ in range(options.runs):
-            for name, command in commands.items():
-                samples[name].append(one_start(command)[0])
-    medians = {
-        name: {lap: statistics.median(sample[lap] for sample in rows) for lap in rows[0]}
-        for name, rows in samples.items()
-    }
-    ratio = medians["dibs"]["initialize"] / medians["bare"]["initialize"]
-    result = {"runs": options.runs, "milliseconds": medians, "initialize_ratio": round(ratio, 3)}
-    if options.json:
-        print(json.dumps(result))
-        return
-    for name, laps in medians.items():
-        print(f"{name:5}", "   ".join(f"{lap} {value:7.1f} ms" for lap, value in laps.items()))
-    print(f"start to initialize: {ratio:.3f} x the bare SDK server (median of {options.runs}, in turns)")
+def measure(samples: Samples, options: argparse.Namespace) -> Report:
+    sizes = sizes_up_to(options.tasks)
+    commands = {f"dibs, {size:,} tasks": samples.command("dibs", samples.directory(size)) for size in sizes}
+    commands["bare"] = samples.command("bare", samples.directory(0))
+    laps: dict[str, list[Laps]] = {name: [] for name in commands}
+    for command in commands.values():
+        one_start(command)
+    for _ in range(options.runs):
+        for name, command in commands.items():
+            laps[name].append(one_start(command))
+    medians = {name: {lap: median(one[lap] for one in several) for lap in several[0]} for name, several in laps.items()}
+    rows: list[dict[str, Cell]] = [{"ms (medians)": name, **times} for name, times in medians.items()]
+    ratio = medians[f"dibs, {sizes[0]:,} tasks"]["initialize"] / medians["bare"]["initialize"]
+    checks = [Check("start to `initialize`, × the bare server", ratio, 1.0)]
+    for size in sizes:
+        if size in FIRST_CLAIM_MS:
+            after = medians[f"dibs, {size:,} tasks"]["claim after initialize"]
+            checks.append(
+                Check(f"first claim after `initialize`, {size:,} tasks", after, FIRST_CLAIM_MS[size], unit="ms")
+            )
+    return Report(f"Start ({options.runs} of each, in turns)", rows, checks)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, "runs", "tasks")
