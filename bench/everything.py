@@ -14,7 +14,7 @@ import cold
 import idle
 import pairs
 import start
-from report import OPTIONS, Cell, Check, as_json, parser_for, show, table
+from report import Cell, Check, as_json, parser_for, show, table
 from sample import samples
 
 SCRIPTS = (start, pairs, idle, cold)
@@ -40,7 +40,7 @@ def read_checks(path: Path) -> dict[str, Check]:
 
 
 def main() -> None:
-    parser = parser_for(__doc__ or "", tuple(OPTIONS))
+    parser = parser_for(__doc__ or "", ("runs", "rounds", "pairs", "seconds", "tasks"))
     parser.add_argument("--before", type=Path, metavar="FILE", help="what an earlier run printed with --json")
     options = parser.parse_args()
     before = read_checks(options.before) if options.before else {}
