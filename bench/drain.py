@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sample import Kind, Samples
-from wire import Server, running
+from wire import Answer, Server, running
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,25 @@ class Team:
     def _work(self, server: Server, tickets: threading.BoundedSemaphore) -> None:
         while tickets.acquire(blocking=False):
             called = time.perf_counter()
-            claim = server.call("claim_next_task", caller="bench")
+            claim = self._insist(server, "claim_next_task", caller="bench")
             claimed = time.perf_counter()
+            if claim.get("status") == "empty":
+                self.refused.append(str(claim["message"]))
             if claim.get("status") != "claimed":
-                self.refused.append(str(claim.get("message")))
                 continue
-            task_id = claim["task"]["id"]
-            done = server.call("complete_task", id=task_id, claim_token=claim["claim_token"], summary="done")
-            if "code" in done:
-                self.refused.append(str(done.get("message")))
-            self.pairs.append(Pair(task_id, called, claimed, time.perf_counter()))
+            task_id, token = claim["task"]["id"], claim["claim_token"]
+            done = self._insist(server, "complete_task", id=task_id, claim_token=token, summary="done")
+            if "code" not in done:
+                self.pairs.append(Pair(task_id, called, claimed, time.perf_counter()))
+
+    def _insist(self, server: Server, name: str, **arguments: str) -> Answer:
+        """Call again for as long as the directory is busy; each refusal is on the record."""
+        while True:
+            answer = server.call(name, **arguments)
+            if "code" in answer:
+                self.refused.append(str(answer["message"]))
+            if answer.get("code") != "busy":
+                return answer
 
     def _cpu(self) -> float:
         return sum(server.cpu_seconds() for server in self.servers)

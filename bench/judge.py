@@ -16,7 +16,7 @@ def duplicates(pairs: Sequence[Pair]) -> int:
 
 
 def lost(pairs: Sequence[Pair], folder: Path) -> int:
-    """Completed tasks whose file does not say so."""
+    """Tasks whose completion was answered ok and whose file does not say so."""
     texts = ((folder / f"{pair.task_id}.md").read_text(encoding="utf-8") for pair in pairs)
     return sum("\nstatus: done\n" not in text for text in texts)
 

@@ -29,9 +29,9 @@ TASKS = 6
 HELD = task_id(0)
 CHANGES_A_TASK = 4
 LAPS_TO_FILL = 8
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 90
 LEASES = {"claims": {"lease_seconds": 60, "renew_seconds": 0.005}}
-MOST_KILOBYTES = 2_000
+MOST_KILOBYTES = 4_000
 MOST_LEDGER_BYTES = 2_000
 MOST_BYTES_A_LINE = 300
 
@@ -75,14 +75,14 @@ class Renewals:
 
     def __init__(self, folder: Path) -> None:
         (self._claim_file,) = (folder / ".dibs" / "claims").iterdir()
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._enough = threading.Condition()
         self.seen = 0
 
     def watch(self) -> None:
         """On a thread of its own."""
         last = self._claim_file.stat().st_mtime_ns
-        while not self._over.wait(0.002):
+        while not self.over.wait(0.002):
             now = self._claim_file.stat().st_mtime_ns
             with self._enough:
                 self.seen += now != last
@@ -92,7 +92,6 @@ class Renewals:
     def wait_for(self, count: int) -> None:
         with self._enough:
             self._enough.wait_for(lambda: self.seen >= count, PATIENCE_SECONDS)
-        self._over.set()
 
 
 def work_a_lap(server: Server) -> None:
@@ -136,8 +135,9 @@ def live(server: Server, folder: Path, laps: int, renewals: int) -> int:
         for _ in range(laps):
             work_a_lap(server)
             put_back(contents)
-    finally:
         counted.wait_for(renewals)
+    finally:
+        counted.over.set()
         watching.join()
     expect_ok(server.call("release_task", id=HELD, claim_token=claim["claim_token"]))
     return counted.seen
