@@ -115,7 +115,7 @@ def make_file(place: Path, folder: Path) -> None:
 
 FOLDERS = ["claims", "alive", "ended", "journal", "orphans", "tmp", "log"]
 ODD = [(name, put) for name in ["", *FOLDERS] for put in (link_away, make_file)]
-ODD += [(name, put) for name in ("mutex", "mutex.queue") for put in (link_to_a_file, make_folder)]
+ODD += [(name, put) for name in ("mutex",) for put in (link_to_a_file, make_folder)]
 
 
 @pytest.mark.parametrize(("name", "put"), ODD, ids=lambda part: part if isinstance(part, str) else part.__name__)

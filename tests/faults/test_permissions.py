@@ -166,7 +166,7 @@ def test_a_directory_that_may_not_be_written_is_refused_plainly_and_one_can_stil
         assert drain(speaker)[0] == ["t-1"]
 
 
-@pytest.mark.parametrize("name", ["claims", "tmp", "alive", "mutex", "mutex.queue"])
+@pytest.mark.parametrize("name", ["claims", "tmp", "alive", "mutex"])
 def test_a_ledger_that_may_not_be_written_is_refused_plainly_and_one_can_still_look(common: Path, name: str) -> None:
     path = write_task(common, "t-1")
     write_task(common, "t-2", depends_on=["t-1"])

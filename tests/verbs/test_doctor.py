@@ -836,7 +836,7 @@ def test_findings_are_plain_values(session: Session, tasks_dir: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["claims", "ended", "mutex", "mutex.queue"])
+@pytest.mark.parametrize("name", ["claims", "ended", "mutex"])
 @pytest.mark.parametrize("what", ["link", "other kind"])
 def test_something_else_in_the_place_of_the_ledgers_own_is_an_error(
     session: Session, tasks_dir: Path, tmp_path: Path, name: str, what: str

@@ -124,8 +124,7 @@ def locate(session: Session, hold: Hold, task_id: str, token: str = "") -> tuple
     stored = store.find_claimed(claim) if claim is not None else _find(session, hold, task_id, token)
     claim = claim or hold.claim(stored.task.id) or _claim_of_token(session, hold, stored) or _own(session, hold, stored)
     standing = reconcile(store, hold, stored, claim)
-    fresh = store.read(stored.task.path)
-    return fresh or stored, standing
+    return store.again(stored), standing
 
 
 def _claim_of_token(session: Session, hold: Hold, stored: StoredTask) -> Claim | None:

@@ -24,7 +24,7 @@ from dibs.store.snapshot import Snapshot
 from dibs.store.task_store import TaskStore
 
 TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{12}")
-LOCK_FILES = ("mutex", "mutex.queue")
+LOCK_FILES = ("mutex",)
 FUTURE = timedelta(minutes=1)
 
 

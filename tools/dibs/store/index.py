@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -163,8 +164,10 @@ class Index:
 
     def put(self, path: str, row: Row | None) -> None:
         """Enter what one file was just read or written as; None: it is gone."""
-        settings = self._settings
-        if settings is not None and self.row(path) != row:  # before the first scan there is nothing to keep up
+        settings, known = self._settings, self.row(path)
+        # what was known exactly (our own write) is no less so for being read again while it is young
+        same = known == row or (known is not None and row is not None and known == replace(row, racy=False))
+        if settings is not None and not same:  # before the first scan there is nothing to keep up
             self._ask(lambda rows: rows.put(path, row, settings))
 
     def look_again(self, path: str) -> bool:

@@ -21,11 +21,10 @@ def append_event(folder: Path, at: datetime, event: str, **facts: Fact) -> None:
     path = folder / f"{at:%Y-%m-%d}.jsonl"
     if path.is_symlink():
         return  # it leads to somebody else's file
-    with path.open("ab+") as file:
+    with path.open("ab+", buffering=0) as file:
         # a new line first: if a crash tore the last one, only that one is lost
-        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-            file.write(b"\n")
-        file.write(line.encode("utf-8", "replace") + b"\n")
+        torn = file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+        file.write((b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
 
 
 def read_events(folder: Path) -> Iterator[dict[str, Fact]]:

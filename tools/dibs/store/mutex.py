@@ -1,7 +1,7 @@
 """The mutex: one short lock around every change of a tasks directory, held for milliseconds, never while work is done.
 
-filelock's ``FileLock`` is what excludes: a kernel lock, freed when its holder dies. On POSIX waiters first queue in a
-blocking ``flock`` on a second file, because ``FileLock`` polls: waiting in the kernel is fair and costs nothing.
+A kernel lock, freed when its holder dies. On POSIX it is ``flock`` itself, the lock that filelock's ``FileLock`` takes:
+that one polls, and a wait in the kernel is fair and costs nothing. Elsewhere it is ``FileLock``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if sys.platform != "win32":
     import fcntl
 
 POLL_SECONDS = 0.003
+STOPPED_SECONDS = 0.2
 
 
 class StartOver(Exception):
@@ -61,9 +62,23 @@ def hold_mutex(folder: Path, wait_seconds: float) -> Iterator[HeldMutex]:
         StoreBusy: somebody else held it for all of ``wait_seconds``.
         MutexGone: the folder was taken away meanwhile.
     """
-    deadline = time.monotonic() + wait_seconds
     path = folder / "mutex"
-    with _queue(folder / "mutex.queue", deadline):
+    with _locked(path, time.monotonic() + wait_seconds) as found:
+        if found is None:
+            raise StoreBusy(
+                f"another process held the tasks directory's mutex for {wait_seconds:g} s; "
+                "nothing was changed, call again in a moment"
+            )
+        held = HeldMutex(path, found.st_dev, found.st_ino)
+        held.check()
+        yield held
+
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def _locked(path: Path, deadline: float) -> Iterator[os.stat_result | None]:
+        """Lock the file until the block ends, and give its stat; None: it did not come free in time."""
         taken: list[os.stat_result] = []
         # a fresh instance each time: a shared one counts re-entries instead of excluding
         lock = FileLock(
@@ -76,67 +91,82 @@ def hold_mutex(folder: Path, wait_seconds: float) -> Iterator[HeldMutex]:
         try:
             lock.acquire()
         except Timeout:
-            raise _busy(wait_seconds) from None
+            yield None
+            return
         try:
-            held = HeldMutex(path, taken[0].st_dev, taken[0].st_ino)
-            held.check()
-            yield held
+            yield taken[0]
         finally:
             lock.release()
 
+else:
 
-def _busy(wait_seconds: float) -> StoreBusy:
-    return StoreBusy(
-        f"another process held the tasks directory's mutex for {wait_seconds:g} s; "
-        "nothing was changed, call again in a moment"
-    )
+    @contextmanager
+    def _locked(path: Path, deadline: float) -> Iterator[os.stat_result | None]:
+        """Lock the file until the block ends, and give its stat; None: it did not come free in time."""
+        descriptor, waiter = _opened(path), None
+        try:
+            if not _is_taken(descriptor):
+                waiter = _Waiter(_opened(path))
+                if not waiter.wait(descriptor, deadline):
+                    yield None
+                    return
+            yield os.fstat(descriptor)
+        finally:
+            if waiter is not None:
+                waiter.close()
+            _free(descriptor)
 
+    def _opened(path: Path) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:
+            raise MutexGone from None
 
-@contextmanager
-def _queue(path: Path, deadline: float) -> Iterator[None]:
-    if sys.platform == "win32":
-        yield
-        return
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except FileNotFoundError:
-        raise MutexGone from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        in_line = True
-    except BlockingIOError:
-        # False: somebody is stopped at the head of the line; the lock behind it may be free all the same
-        in_line = _wait_in_line(descriptor, deadline)
-    except BaseException:
+    def _is_taken(descriptor: int) -> bool:
+        """Whether the lock was free, and is ours now."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _free(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a fork has a copy of it: closing ours alone would not free the lock
         os.close(descriptor)
-        raise
-    try:
-        yield
-    finally:
-        if in_line:
-            os.close(descriptor)
 
+    class _Waiter:
+        """A thread that waits in a blocking ``flock``, in the line that the kernel keeps; the wait itself can end.
 
-def _wait_in_line(descriptor: int, deadline: float) -> bool:
-    """Wait in a blocking ``flock``. False: time ran out, and the waiting thread closes the descriptor itself.
+        Whoever stands behind a waiter that was stopped (SIGSTOP) is not woken, though the lock is free: so it has to be
+        tried from the side, now and then.
+        """
 
-    On a thread, so that the wait can end: a process stopped while first in line must not stop everybody for ever.
-    """
-    granted = threading.Event()
-    settled = threading.Lock()
-    given_up = False
+        def __init__(self, descriptor: int) -> None:
+            self._descriptor = descriptor
+            self._granted = threading.Event()
+            self._settled = threading.Lock()
+            self._given_up = False
+            threading.Thread(target=self._wait, name="dibs-mutex-queue", daemon=True).start()
 
-    def wait() -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with settled:
-            granted.set()
-            if given_up:
-                os.close(descriptor)
+        def _wait(self) -> None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            with self._settled:
+                self._granted.set()
+                if self._given_up:
+                    _free(self._descriptor)
 
-    threading.Thread(target=wait, name="dibs-mutex-queue", daemon=True).start()
-    try:
-        granted.wait(max(0.0, deadline - time.monotonic()))
-    finally:
-        with settled:
-            given_up = not granted.is_set()
-    return not given_up
+        def wait(self, side: int, deadline: float) -> bool:
+            """Whether the lock was got in time, in the line or with the descriptor ``side``."""
+            while not self._granted.wait(max(0.0, min(STOPPED_SECONDS, deadline - time.monotonic()))):
+                if _is_taken(side):
+                    return True
+                if time.monotonic() >= deadline:
+                    return False
+            return True
+
+        def close(self) -> None:
+            """Free the lock, or leave the line."""
+            with self._settled:
+                self._given_up = True
+                if self._granted.is_set():
+                    _free(self._descriptor)

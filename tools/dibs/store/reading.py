@@ -122,8 +122,10 @@ def read_stored(
             raise MalformedTask(cause, task_id=Path(path).stem)
         if not stat_bits.S_ISREG(stat.st_mode):
             raise MalformedTask("it is not a regular file", task_id=Path(path).stem)
-        with (tasks_dir / path).open("rb") as opened:
-            file = read_task_file(opened.read(MAX_FILE_BYTES + 1))
+        with (tasks_dir / path).open("rb", buffering=0) as opened:
+            file = read_task_file(
+                opened.read(MAX_FILE_BYTES + 1) if stat.st_size > MAX_FILE_BYTES else opened.readall()
+            )
         return None if file is None else StoredTask(make_task(file, path, settings), file, stat)
     except MalformedTask as error:
         raise error.at(path, task_id=error.task_id or _guess_id(tasks_dir / path)) from None

@@ -189,7 +189,7 @@ def all_held(
             found.append(Reservation(task.id, "", task.files, newer=True))
         elif task.status == "in_progress" and task.token not in tokens:
             found.append(Reservation(task.id, ", ".join(task.assignees), task.files))
-    waiting = around.tasks.get(turns.turn)
+    waiting = around.tasks.get(turns.turn) if turns.turn else None
     if waiting is not None and turns.turn_since is not None:
         until = turns.turn_since + PATIENCE
         found.append(Reservation(waiting.id, "", waiting.files, turns.turn_since, until, turn_of=waiting.priority))

@@ -15,7 +15,6 @@ from typing import Final
 from dibs.store.errors import MalformedTask
 from dibs.store.header import Change, Entry, Raw, TaskFile
 from dibs.store.quick_header import Uncommon, read_quickly
-from dibs.store.yaml_header import read_by_yaml
 
 _SAFE_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*")
 _YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -32,6 +31,8 @@ def read_task_file(data: bytes) -> TaskFile | None:
     try:
         return read_quickly(data)
     except Uncommon:
+        from dibs.store.yaml_header import read_by_yaml  # YAML takes a while to import, and is seldom needed
+
         return read_by_yaml(data)
 
 

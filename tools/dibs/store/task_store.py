@@ -11,6 +11,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -180,6 +181,13 @@ class TaskStore:
             racy = time.time_ns() - stored.stat.st_mtime_ns < SETTLE_NS
             self.index.put(path, Row(stored.signature, stored.task, racy))
         return stored
+
+    def again(self, stored: StoredTask) -> StoredTask:
+        """The task as its file is now, read anew only if that changed; as it was, where it is gone."""
+        with suppress(OSError):
+            if Signature.of((self.tasks_dir / stored.task.path).lstat()) == stored.signature:
+                return stored
+        return self.read(stored.task.path) or stored
 
     # changing
 
