@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dibs_server.cli.reading_view import WORTH_TELLING
 from dibs_server.cli.render import render
 from doors import run_dibs
 from support import write_file, write_task
@@ -113,3 +114,13 @@ def test_a_claim_whose_answer_cannot_be_printed_is_taken_back(tasks_dir: Path) -
     assert "the claim was taken back" in done.stderr
     assert "Traceback" not in done.stderr
     assert path.read_bytes() == before
+
+
+def test_a_first_look_at_many_files_is_told_on_a_terminal_only(tasks_dir: Path) -> None:
+    for number in range(WORTH_TELLING):
+        write_task(tasks_dir, f"t-{number}")
+    told = run_dibs("stats", "--tasks-dir", str(tasks_dir), env=TERMINAL)
+    assert f"reading the task files for the first time, or those that changed: {WORTH_TELLING}" in told.stderr
+    assert "reading" not in told.stdout
+    silent = run_dibs("stats", "--tasks-dir", str(tasks_dir), env=NO_TERMINAL)
+    assert silent.stderr == ""

@@ -37,6 +37,7 @@ from dibs_server.cli.console import (
     warn,
 )
 from dibs_server.cli.hook_command import hook_command
+from dibs_server.cli.reading_view import reading_told
 from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
@@ -102,7 +103,7 @@ def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call: Cal
     session = Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True)
     request = validate(tool, values, called=tool.command)
     started = time.monotonic()
-    with _ctrl_c(call):
+    with _ctrl_c(call), reading_told(session.store.index):
         while True:
             result = tool.run(session, request, call)
             pause = tool.pause(request, result, time.monotonic() - started)

@@ -53,11 +53,11 @@ class Index:
     """All tasks of one directory, for any number of threads.
 
     As what is around a task (see ``snapshot.Around``) it looks up what is asked for, as it is at that moment.
-    ``on_read`` is told, while a scan reads files, how many it has read and how many it knows of by now.
+    ``on_read`` is told, while a scan reads files, how many it has read by now.
     """
 
     def __init__(self, tasks_dir: Path) -> None:
-        self.on_read: Callable[[int, int], None] = lambda read, known: None
+        self.on_read: Callable[[int], None] = lambda read: None
         self._tasks_dir = tasks_dir
         self._folder = tasks_dir / LEDGER_FOLDER
         self._settings: Settings | None = None
@@ -214,7 +214,7 @@ class Index:
                 row = read_row(self._tasks_dir, path, found, settings)
                 reading += time.monotonic() - began
                 read += 1
-                self.on_read(read, max(len(known), read))
+                self.on_read(read)
             gone.discard(path)
             changes.append((path, was[0] if was else None, row))
             if len(changes) >= MERGED_AT_ONCE:
