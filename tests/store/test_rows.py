@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dibs.store import rows as rows_module
 from dibs.store.errors import MalformedTask
 from dibs.store.publish import Signature
 from dibs.store.reading import Row
@@ -21,6 +22,13 @@ SETTINGS = Settings()
 STATE = Signature(1, 2, 3, 4)
 TEXT = st.text(max_size=6)
 LIMIT = 5
+
+
+def packed(state: Signature) -> bytes:
+    return rows_module.STATE.pack(*state)
+
+
+PACKED = packed(STATE)
 
 
 def task(task_id: str, status: str = "active", **fields: object) -> Task:
@@ -91,7 +99,7 @@ def test_notes_and_invalid_files_come_back_too() -> None:
 def test_a_file_name_that_is_not_utf8_is_a_path_like_others() -> None:
     rows = Rows()
     rows.put("\udcff.md", Row(STATE, None, False), SETTINGS)
-    assert rows.states() == {"\udcff.md": (STATE, False)}
+    assert rows.states() == {b"\xff.md": PACKED}
 
 
 def test_the_best_first_over_many_looks() -> None:
@@ -169,9 +177,9 @@ def test_what_a_scan_found_loses_against_what_changed_meanwhile() -> None:
     rows = entered(task("a"))
     newer = STATE._replace(mtime_ns=9)
     rows.put("a.md", Row(newer, task("a", "done"), False), SETTINGS)
-    rows.merge([("a.md", STATE, Row(STATE._replace(size=7), task("a"), False))], SETTINGS)
+    rows.merge([("a.md", PACKED, Row(STATE._replace(size=7), task("a"), False))], SETTINGS)
     assert rows.get("a.md") == Row(newer, task("a", "done"), False)
-    rows.merge([("a.md", newer, None)], SETTINGS)
+    rows.merge([("a.md", packed(newer), None)], SETTINGS)
     assert rows.get("a.md") is None
 
 
@@ -194,7 +202,7 @@ def test_a_task_that_goes_or_breaks_has_changed_and_a_renamed_file_has_not() -> 
     rows = entered(task("a"), task("b"), task("c"))
     start = rows.changes().cursor
     moved = Row(STATE, task("c", path="sub/c.md"), False)
-    rows.merge([("c.md", STATE, None), ("sub/c.md", None, moved)], SETTINGS)
+    rows.merge([("c.md", PACKED, None), ("sub/c.md", None, moved)], SETTINGS)
     assert rows.changes(start).states == ()
     rows.put("a.md", None, SETTINGS)
     rows.put("b.md", Row(STATE, MalformedTask("no", path="b.md", task_id="b"), False), SETTINGS)

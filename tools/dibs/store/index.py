@@ -10,6 +10,7 @@ memory, and the next change makes new ones.
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import sqlite3
 import threading
@@ -27,7 +28,7 @@ from dibs.store.globs import matches
 from dibs.store.ledger import Hold
 from dibs.store.publish import Signature, publish
 from dibs.store.reading import NO_FILE, Row, files_below, read_row
-from dibs.store.rows import VERSION, Asked, Changes, Place, Rows, Scanned
+from dibs.store.rows import VERSION, Asked, Changes, Place, Rows, Scanned, state_of
 from dibs.store.scan_turn import ScanTurn
 from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
@@ -44,7 +45,7 @@ ABANDONED_SECONDS = 86_400.0
 RETRY_SECONDS = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-Found = tuple[str, Signature | None, Row | None]
+Found = tuple[str, bytes | None, Row | None]
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -198,16 +199,12 @@ class Index:
     def _scan(self, rows: Rows, settings: Settings) -> None:
         started, reading, read = time.monotonic(), 0.0, 0
         known = rows.states()
-        gone = set(known)
         changes: list[Found] = []
         for path, found in files_below(self._tasks_dir):
-            was = known.get(path)
+            was = known.pop(os.fsencode(path), None)
             if isinstance(found, MalformedTask):
                 row = Row(NO_FILE, found, racy=True)
-            elif was == (Signature.of(found), False):
-                gone.discard(path)
-                continue
-            elif not matches(path, settings.include) or matches(path, settings.exclude):
+            elif was == state_of(found) or not matches(path, settings.include) or matches(path, settings.exclude):
                 continue
             else:
                 began = time.monotonic()
@@ -215,11 +212,10 @@ class Index:
                 reading += time.monotonic() - began
                 read += 1
                 self.on_read(read)
-            gone.discard(path)
-            changes.append((path, was[0] if was else None, row))
+            changes.append((path, was, row))
             if len(changes) >= MERGED_AT_ONCE:
                 reading += _merge(rows, changes, settings)
-        changes += [(path, known[path][0], None) for path in gone]
+        changes += [(os.fsdecode(name), was, None) for name, was in known.items()]
         reading += _merge(rows, changes, settings)
         # without what was read: that is not read again, and a first scan must not count as fresh for seconds
         rows.set_scanned(Scanned(started, time.monotonic() - started - reading))

@@ -40,9 +40,8 @@ SCHEMA = """
 CREATE TABLE meta (generation TEXT, seq INTEGER, scanned_at REAL, scan_seconds REAL);
 INSERT INTO meta VALUES (lower(hex(randomblob(8))), 0, NULL, 0);
 CREATE TABLE file (
-    path BLOB PRIMARY KEY, mtime INTEGER, ctime INTEGER, size INTEGER, inode INTEGER, racy INTEGER, kind INTEGER,
-    key BLOB, status TEXT, rank BLOB, handed_out INTEGER, unmet INTEGER, parent BLOB, project BLOB, type BLOB,
-    complexity BLOB, callers BLOB, tags BLOB, has_files INTEGER, content TEXT
+    path BLOB PRIMARY KEY, state BLOB, kind INTEGER, key BLOB, status TEXT, rank BLOB, handed_out INTEGER,
+    unmet INTEGER, parent BLOB, project BLOB, type BLOB, complexity BLOB, callers BLOB, tags BLOB, has_files INTEGER, content TEXT
 ) WITHOUT ROWID;
 CREATE INDEX file_key ON file (key);
 CREATE INDEX file_parent ON file (parent) WHERE parent != x'';
@@ -53,10 +52,15 @@ CREATE INDEX dependency_path ON dependency (path);
 CREATE TABLE change (key BLOB PRIMARY KEY, seq INTEGER, id TEXT, status TEXT) WITHOUT ROWID;
 CREATE INDEX change_seq ON change (seq);
 """
-ROW = "path, mtime, ctime, size, inode, racy, kind, content"
+ROW = "path, state, kind, content"
+STATE = struct.Struct(">qqqQ")
+RACY = b"racy"
+"""After the state of a row that is to be read again whatever the stat says."""
 IS_ALONE = "(SELECT count(*) FROM file AS twin WHERE twin.key = file.key) = 1"
 IS_MET = """(SELECT count(*) = 1 AND min(status) = 'done' FROM file AS other
     WHERE other.key = dependency.key AND other.key != x'' AND other.kind = 1)"""
+STATUS_OF = """SELECT count(*), max(kind), max(status), (SELECT status FROM change WHERE key = ?1),
+    (SELECT id FROM change WHERE key = ?1) FROM file WHERE key = ?1"""
 COUNT_UNMET = f"(SELECT count(*) FROM dependency WHERE dependency.path = file.path AND NOT {IS_MET})"
 
 
@@ -91,6 +95,11 @@ class Asked:
     with_files: bool = False
 
 
+def state_of(found: os.stat_result) -> bytes:
+    """What must be equal for a file to be unchanged, as rows keep it."""
+    return STATE.pack(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+
 class Rows:
     """The rows, for any number of threads. Every sqlite3.Error means: this cache is of no more use."""
 
@@ -122,7 +131,7 @@ class Rows:
 
     def merge(
         self,
-        changes: Iterable[tuple[str, Signature | None, Row | None]],
+        changes: Iterable[tuple[str, bytes | None, Row | None]],
         settings: Settings,
         *,
         at_all_events: bool = False,
@@ -135,14 +144,12 @@ class Rows:
             touched: dict[bytes, str] = {}
             for path, was, row in changes:
                 name = os.fsencode(path)
-                known = sqlite.execute(
-                    "SELECT mtime, ctime, size, inode, key FROM file WHERE path = ?", (name,)
-                ).fetchone()
-                state = None if known is None else Signature(*known[:4])
-                if not at_all_events and state != was:
+                known = sqlite.execute("SELECT state, key FROM file WHERE path = ?", (name,)).fetchone()
+                if not at_all_events and (known[0] if known else None) != was:
                     continue
                 if known is not None:
-                    touched.setdefault(known[4], "")
+                    touched.setdefault(known[1], "")
+                    sqlite.execute("DELETE FROM dependency WHERE path = ?", (name,))
                 key, task_id = _enter(sqlite, name, row, settings)
                 touched[key] = task_id or touched.get(key, "")
             touched.pop(b"", None)
@@ -201,13 +208,15 @@ class Rows:
             ((theirs,),) = self._all("PRAGMA data_version")
             return self._generation, theirs, self._sqlite.total_changes
 
-    def states(self) -> dict[str, tuple[Signature, bool]]:
-        """Each file's state, and whether it is racy, by path. Asked for in parts: whoever writes waits for readers."""
-        states: dict[str, tuple[Signature, bool]] = {}
+    def states(self) -> dict[bytes, bytes]:
+        """Each file's state by path, to be compared with :func:`state_of`. Asked for in parts: whoever writes waits for
+        readers."""
+        states: dict[bytes, bytes] = {}
         last = b""
-        part = "SELECT path, mtime, ctime, size, inode, racy FROM file WHERE path > ? ORDER BY path LIMIT ?"
-        while rows := self._all(part, (last, STATES_AT_ONCE)):
-            states.update((os.fsdecode(path), (Signature(*state), bool(racy))) for path, *state, racy in rows)
+        while rows := self._all(
+            "SELECT path, state FROM file WHERE path > ? ORDER BY path LIMIT ?", (last, STATES_AT_ONCE)
+        ):
+            states.update(rows)
             last = rows[-1][0]
         return states
 
@@ -284,7 +293,6 @@ def _narrowed(asked: Asked) -> tuple[str, list[bytes]]:
 
 def _enter(sqlite: sqlite3.Connection, path: bytes, row: Row | None, settings: Settings) -> tuple[bytes, str]:
     """Put the row in the place of the one that is there; returns key and id of its task, empty when it has none."""
-    sqlite.execute("DELETE FROM dependency WHERE path = ?", (path,))
     if row is None:
         sqlite.execute("DELETE FROM file WHERE path = ?", (path,))
         return b"", ""
@@ -303,7 +311,8 @@ def _enter(sqlite: sqlite3.Connection, path: bytes, row: Row | None, settings: S
         told = json.dumps([content.cause, content.line, content.path, content.task_id])
         columns = (INVALID, key, *NO_COLUMNS, told)
     sqlite.execute(
-        f"INSERT OR REPLACE INTO file VALUES ({', '.join('?' * 20)})", (path, *row.signature, row.racy, *columns)
+        f"INSERT OR REPLACE INTO file VALUES ({', '.join('?' * 16)})",
+        (path, STATE.pack(*row.signature) + (RACY if row.racy else b""), *columns),
     )
     if isinstance(content, Task) and content.depends_on:
         sqlite.execute(f"UPDATE file SET unmet = {COUNT_UNMET} WHERE path = ?", (path,))
@@ -315,14 +324,11 @@ def _number_changes(sqlite: sqlite3.Connection, touched: Mapping[bytes, str]) ->
     ((seq,),) = sqlite.execute("SELECT seq FROM meta")
     changed = []
     for key, task_id in touched.items():
-        ((files, kind, status),) = sqlite.execute(
-            "SELECT count(*), max(kind), max(status) FROM file WHERE key = ?", (key,)
-        )
+        ((files, kind, status, was, name),) = sqlite.execute(STATUS_OF, (key,))
         now = "gone" if not files else status if (files, kind) == (1, TASK) else "invalid"
-        was = sqlite.execute("SELECT status, id FROM change WHERE key = ?", (key,)).fetchone() or ("gone", "")
-        if now != was[0]:
+        if now != (was or "gone"):
             seq += 1
-            changed.append((key, seq, task_id or was[1], now))
+            changed.append((key, seq, task_id or name or "", now))
     if changed:
         sqlite.executemany("INSERT OR REPLACE INTO change VALUES (?, ?, ?, ?)", changed)
         sqlite.execute("UPDATE meta SET seq = ?", (seq,))
@@ -348,14 +354,14 @@ def _items(texts: Collection[str]) -> bytes:
 
 
 def _row(found: Sequence[Any]) -> Row:
-    path, mtime, ctime, size, inode, racy, kind, content = found
+    path, state, kind, content = found
     told: Task | MalformedTask | None = None
     if kind == TASK:
         told = _task(path, content)
     elif kind == INVALID:
         cause, line, where, task_id = json.loads(content)
         told = MalformedTask(cause, line=line, path=where, task_id=task_id)
-    return Row(Signature(mtime, ctime, size, inode), told, bool(racy))
+    return Row(Signature(*STATE.unpack_from(state)), told, len(state) > STATE.size)
 
 
 def _task(path: bytes, content: str) -> Task:
