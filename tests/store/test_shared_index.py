@@ -164,8 +164,24 @@ def test_the_whole_ledger_may_go_in_between(session: Session, tasks_dir: Path) -
         path.rmdir() if path.is_dir() else path.unlink()
     (tasks_dir / ".dibs").rmdir()
     edit(tasks_dir / "t-1.md", "status: active", "status: done")
-    assert claim(session).task.id == "t-2"
+    claimed = claim(session)
+    assert claimed.task.id == "t-2"
+    call(session, "complete_task", id="t-2", claim_token=claimed.claim_token, summary="s")
     assert session.store.index.is_shared
+
+
+def test_rows_that_can_no_longer_be_written_go_on_in_memory_without_reading_any_file_again(
+    session: Session, tasks_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        age(write_task(tasks_dir, f"t-{number}"))
+    claim(session, "t-0")
+    session.store.refresh(after=time.monotonic())
+    for path in files_of(tasks_dir):
+        path.unlink()
+    monkeypatch.setattr(index_module, "read_row", None)
+    assert claim(session).task.id == "t-1"
+    assert not session.store.index.is_shared
 
 
 def test_other_settings_mean_other_rows(session: Session, tasks_dir: Path) -> None:

@@ -281,17 +281,26 @@ class Index:
                     path.unlink()
 
     def _ask(self, question: Callable[[Rows], T]) -> T:
-        """The answer of the rows; of new ones in memory, when these turn out to be broken or cannot be written."""
+        """The answer of the rows; when they cannot be written any more, of a copy in memory; when they turn out to be
+        broken, of new ones."""
         rows = self._rows
         try:
             return question(rows)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             with self._lock:
                 if self._rows is rows:
-                    self._unusable, self._shared, self._rows = self._shared, "", Rows()
-                    if self._settings is not None:
-                        self._scan(self._rows, self._settings)
+                    self._unusable, self._shared = self._shared, ""
+                    self._rows = self._rescued(rows, error)
                 return question(self._rows)
+
+    def _rescued(self, rows: Rows, error: sqlite3.Error) -> Rows:
+        if isinstance(error, sqlite3.OperationalError):  # the disk is full, the file was deleted: what it says is right
+            with suppress(sqlite3.Error):
+                return rows.in_memory()
+        made = Rows()
+        if self._settings is not None:
+            self._scan(made, self._settings)
+        return made
 
 
 class _LookedUp(Mapping[str, V]):

@@ -41,7 +41,8 @@ CREATE TABLE meta (generation TEXT, seq INTEGER, scanned_at REAL, scan_seconds R
 INSERT INTO meta VALUES (lower(hex(randomblob(8))), 0, NULL, 0);
 CREATE TABLE file (
     path BLOB PRIMARY KEY, state BLOB, kind INTEGER, key BLOB, status TEXT, rank BLOB, handed_out INTEGER,
-    unmet INTEGER, parent BLOB, project BLOB, type BLOB, complexity BLOB, callers BLOB, tags BLOB, has_files INTEGER, content TEXT
+    unmet INTEGER, parent BLOB, project BLOB, type BLOB, complexity BLOB, callers BLOB, tags BLOB, has_files INTEGER,
+    content TEXT
 ) WITHOUT ROWID;
 CREATE INDEX file_key ON file (key);
 CREATE INDEX file_parent ON file (parent) WHERE parent != x'';
@@ -116,12 +117,24 @@ class Rows:
         ((self._generation,),) = self._all("SELECT generation FROM meta")
 
     def save(self, path: Path) -> None:
-        """Write a copy to a new file, for others to open: another generation, since both go their own ways."""
-        with self._lock, _connected(path) as copy:
+        """Write a copy to a new file, for others to open."""
+        with _connected(path) as copy:
             copy.execute("PRAGMA synchronous = OFF")
+            self._copy_to(copy)
+
+    def in_memory(self) -> Rows:
+        """A copy in this process's memory."""
+        made = Rows()
+        self._copy_to(made._sqlite)
+        ((made._generation,),) = made._all("SELECT generation FROM meta")
+        return made
+
+    def _copy_to(self, copy: sqlite3.Connection) -> None:
+        """Another generation, since both go their own ways from now on."""
+        with self._lock:
             self._sqlite.backup(copy)
-            copy.execute("UPDATE meta SET generation = lower(hex(randomblob(8)))")
-            copy.commit()
+        copy.execute("UPDATE meta SET generation = lower(hex(randomblob(8)))")
+        copy.commit()
 
     # writing
 
