@@ -264,6 +264,7 @@ class TaskModel:
         if own is not None and own.token == token and past is None:
             assert by is not None
             self.record = by.held[self.id] = own.renewed(now, now)
+            self.record.process = by  # though another process may have adopted it before the record was lost
             by.locked = by.kind == "server"
             return
         caller = self.sheet.value("assignee").removeprefix("@")
