@@ -14,7 +14,7 @@ from dibs_server.cli.program import POSITIONAL, program
 from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
-BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook"}
+BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench"}
 FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook"}
 every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
 
@@ -65,9 +65,9 @@ def test_the_id_of_an_existing_task_is_positional(row: Tool) -> None:
     assert ("id" in arguments) == required
 
 
-@pytest.mark.parametrize("name", sorted(program.commands.keys() - FOR_OTHER_PROGRAMS))
+@pytest.mark.parametrize("name", [*sorted(program.commands.keys() - FOR_OTHER_PROGRAMS - {"bench"}), "bench race"])
 def test_every_subcommand_for_people_can_answer_in_json(name: str) -> None:
-    assert "--json" in run_dibs(name, "--help").stdout
+    assert "--json" in run_dibs(*name.split(), "--help").stdout
 
 
 def test_the_help_lists_every_subcommand_and_the_exit_codes() -> None:

@@ -138,7 +138,7 @@ def worlds(tmp_path: Path) -> Iterator[World]:
             session.close()
         assert is_whole(world.path), world.what
         if not world.failed:
-            assert number > 10
+            assert number > 6
             return
     pytest.fail("no end of calls")
 

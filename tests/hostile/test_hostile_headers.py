@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibs.store.errors import MalformedTask
+from dibs.store.header import MAX_HEADER_CHARACTERS
 from dibs.store.settings import Settings
-from dibs.store.task import read_task
-from dibs.store.task_file import MAX_HEADER_CHARACTERS, edit_header, read_task_file
+from dibs.store.task import make_task
+from dibs.store.task_file import edit_header, read_task_file
 from doors import function_door
 from support import write_file
 
@@ -43,7 +44,9 @@ def test_memory_is_bounded_whatever_the_header_holds(header: str) -> None:
     data = f"---\nstatus: active\n{header}\n---\n".encode()
     tracemalloc.start()
     try:
-        read_task(data, "t.md", Settings())
+        file = read_task_file(data)
+        assert file is not None
+        make_task(file, "t.md", Settings())
     except MalformedTask as error:
         assert len(error.cause) < 500
     finally:
@@ -69,7 +72,7 @@ def test_a_bomb_in_a_header_stays_small_in_every_answer(tasks_dir: Path) -> None
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_files_in_other_encodings_are_no_tasks(encoding: str) -> None:
     try:
-        assert read_task("---\nstatus: active\ntitle: é\n---\n".encode(encoding), "t.md", Settings()) is None
+        assert read_task_file("---\nstatus: active\ntitle: é\n---\n".encode(encoding)) is None
     except MalformedTask as error:
         assert "UTF" in error.cause
 

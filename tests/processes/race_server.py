@@ -21,6 +21,7 @@ from typing import Any
 from dibs import claim_next_task as claiming
 from dibs import fence
 from dibs.store import ledger, publish, steps
+from dibs.store.index import Index
 from dibs.store.mutex import HeldMutex
 from dibs.store.task_store import TaskStore
 from dibs_server.cli.serve_command import serve_command
@@ -37,7 +38,8 @@ def hesitate(step: str) -> None:
 
 def slowly() -> None:
     """Linger where others may come between, on a file system that can neither link nor exchange: the mutex alone
-    excludes there. As long as that and the re-read are in force, nothing can come of it."""
+    excludes there. Nor is the index shared, so that a claim proposes from an older one. As long as the mutex and the
+    re-read are in force, nothing can come of it."""
 
     def hook(step: str) -> None:
         hesitate(step)
@@ -53,6 +55,7 @@ def slowly() -> None:
 
     sound_replace = Path.replace
     steps.hook = hook
+    Index.share = lambda index, hold: None  # type: ignore[method-assign]
     os.link = no_link  # type: ignore[assignment]
     publish.exchange = lambda one, other: False
     Path.replace = replace_late  # type: ignore[method-assign, assignment]
@@ -96,9 +99,9 @@ def no_reread() -> None:
         stored = sound_read(store, path)
         return replace(stored, task=proposed[-1]) if stored is not None and proposed else stored
 
+    slowly()
     claiming._try_candidate = try_candidate
     TaskStore.read = read  # type: ignore[method-assign]
-    steps.hook = hesitate
 
 
 def die_once_at_each_step(folder: Path) -> None:
@@ -112,7 +115,12 @@ def die_once_at_each_step(folder: Path) -> None:
     steps.hook = hook
 
 
-FAULTS = {"no_mutex": no_mutex, "no_fence": no_fence, "no_reread": no_reread, "slowly": slowly}
+FAULTS = {
+    "no_mutex": no_mutex,
+    "no_fence": no_fence,
+    "no_reread": no_reread,
+    "slowly": slowly,
+}
 
 
 if __name__ == "__main__":

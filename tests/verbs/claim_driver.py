@@ -171,6 +171,8 @@ class Driver:
         seconds = LEASE_SECONDS[process.kind]
         before = None if task.sheet.changed else task.content
         former = {key: task.sheet.raws[key] for key in ("status", "assignee", "claim")}
+        if task.is_left_over:
+            former, before = {**former, "assignee": None, "claim": None}, None
         until = self.clock.at + timedelta(seconds=seconds)
         made = Record(token, process, caller, until, seconds, self.clock.at, former, before, task.path.read_bytes())
         made.loose = frozenset(task.sheet.made)

@@ -234,6 +234,11 @@ class TaskModel:
         if self.record is not None and self.record.token == over.token:
             self.record = None
 
+    @property
+    def is_left_over(self) -> bool:
+        """What a claim wrote whose record is lost, in a task that somebody set to active."""
+        return self.sheet.word == "active" and re.fullmatch(r"[a-z]\w{3}-\w{11}", self.sheet.value("claim")) is not None
+
     # the two records, row by row
 
     def says(self, token: str) -> bool:
@@ -299,9 +304,14 @@ class TaskModel:
         alive = record.process is not None and record.process.kind == "server" and record.process.locked
         if alive and now - record.last_call < timedelta(seconds=IDLE_SECONDS):
             return
-        if self.sheet.word == "in_progress":
+        by_claim = self.sheet.word == "in_progress"
+        if by_claim or self.sheet.value("claim") == record.token:
             attempts = self.sheet.attempts + 1
-            self.put_back(record)
+            if by_claim:
+                self.put_back(record)
+            else:  # somebody set it to active: that stays, and what the claim wrote besides goes
+                self.put_assignee_back(record)
+                self.put_claim_back(record)
             self.sheet.set("attempts", str(attempts))
             self.sheet.append(f"Attempt {attempts}")
             if attempts >= MAX_ATTEMPTS:
@@ -346,6 +356,7 @@ class World:
         """What ``caller`` may have now, best first."""
         for task in sorted(self.tasks.values(), key=lambda t: (int(t.sheet.before.values("priority")[0]), t.id)):
             names = {name.removeprefix("@") for name in values_of(task.sheet.raws["assignee"])} - {"bot"}
+            names = set() if task.is_left_over else names
             waits = [d for d in task.sheet.before.values("depends_on") if self.tasks[d].sheet.word != "done"]
             if task.sheet.word == "active" and task.record is None and not waits and (not names or caller in names):
                 yield task

@@ -123,6 +123,9 @@ def _notes(outcome: Outcome) -> Iterator[str]:
         yield "time was up before all was done: what is left was not counted as stuck"
     if outcome.no_progress:
         yield "nothing happened any more, so the race was ended"
+    untried = [verdict.promise for verdict in outcome.verdicts if not verdict.tested]
+    if untried:
+        yield f"not put to the test this time: {'; '.join(untried)}"
 
 
 def _broken(outcome: Outcome) -> str:

@@ -248,7 +248,7 @@ def bench_group() -> None:
     show_default=True,
     help="How often a person interferes: edits, git, .dibs deleted.",
 )
-@click.option("--seconds", type=click.FloatRange(1), help="Stop after this long, done or not.")
+@click.option("--seconds", type=click.IntRange(1), help="Stop after this long, done or not.")
 @click.option("--seed", type=click.IntRange(0), help="Replay a plan; else a new one is made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def race_command(

@@ -38,7 +38,7 @@ FRESH_SECONDS = 0.020
 FRESH_TIMES_COST = 10
 DEAR_SECONDS = 0.1
 """A scan that takes longer than this is not waited for where the rows of the last one will do."""
-MERGED_AT_ONCE = 200
+MERGED_AT_ONCE = 500
 FIRST_LOOK, NEXT_LOOK = 4, 64
 POINTER = "index"
 ABANDONED_SECONDS = 86_400.0
@@ -199,12 +199,17 @@ class Index:
     def _scan(self, rows: Rows, settings: Settings) -> None:
         started, reading, read = time.monotonic(), 0.0, 0
         known = rows.states()
-        changes: list[Found] = []
+        changed: list[tuple[str, os.stat_result | MalformedTask, bytes | None]] = []
         for path, found in files_below(self._tasks_dir):
             was = known.pop(os.fsencode(path), None)
+            if isinstance(found, MalformedTask) or was != state_of(found):
+                changed.append((path, found, was))
+        # what is gone goes first: a file that was moved is never there twice
+        changes: list[Found] = [(os.fsdecode(name), was, None) for name, was in known.items()]
+        for path, found, was in changed:
             if isinstance(found, MalformedTask):
                 row = Row(NO_FILE, found, racy=True)
-            elif was == state_of(found) or not matches(path, settings.include) or matches(path, settings.exclude):
+            elif not matches(path, settings.include) or matches(path, settings.exclude):
                 continue
             else:
                 began = time.monotonic()
@@ -215,7 +220,6 @@ class Index:
             changes.append((path, was, row))
             if len(changes) >= MERGED_AT_ONCE:
                 reading += _merge(rows, changes, settings)
-        changes += [(os.fsdecode(name), was, None) for name, was in known.items()]
         reading += _merge(rows, changes, settings)
         # without what was read: that is not read again, and a first scan must not count as fresh for seconds
         rows.set_scanned(Scanned(started, time.monotonic() - started - reading))

@@ -29,7 +29,7 @@ from dibs.store.settings import Settings
 from dibs.store.task import Task
 
 VERSION = 1
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 2.0
 POLL_SECONDS = 0.0005
 STATES_AT_ONCE = 2000
 NOTE, TASK, INVALID = range(3)
