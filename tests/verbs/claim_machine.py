@@ -77,6 +77,9 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
                 undo = called.cancel()
                 assert undo is not None
                 undo()
+                if meant.is_left_over:  # what a lost claim left is not put back
+                    meant.sheet.put_back("assignee", None)
+                    meant.sheet.put_back("claim", None)
                 process.past.add(meant.id)
                 process.held.pop(meant.id, None)
                 process.gave_up = True
