@@ -18,7 +18,6 @@ from dibs_server.race.sample import Sample
 from dibs_server.race.wire import ServerGone, Wire, reading, start
 
 CLIENT = "dibs-race"
-SAID_SHOWN = 500
 STARTING_AT_ONCE = 2
 """Servers that start side by side, for each processor: more only keep one another from answering in time."""
 

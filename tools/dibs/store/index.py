@@ -268,7 +268,7 @@ class Index:
             named = f"{self._pointer.name}-{secrets.token_hex(4)}.sqlite"
             path = self._folder / named
             try:
-                self._ask(lambda rows: rows.save(path))
+                self._rows.save(path)
                 publish(self._pointer, named.encode(), hold.tmp)
             except (sqlite3.Error, OSError):
                 path.unlink(missing_ok=True)  # memory it is; nothing depends on it
