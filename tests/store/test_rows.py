@@ -186,42 +186,51 @@ def test_what_a_scan_found_loses_against_what_changed_meanwhile() -> None:
 def test_every_status_change_gets_the_next_number_and_nothing_else_does() -> None:
     rows = entered(task("a"), task("b"))
     start = rows.changes()
-    assert (start.whole, start.states) == (True, (("a", "active"), ("b", "active")))
+    assert (start.whole, start.states) == (True, ((1, "a", "active"), (2, "b", "active")))
     rows.put("a.md", Row(STATE, task("a", priority=0, title="anew"), False), SETTINGS)
-    assert rows.changes(start.cursor) == replace(start, whole=False, states=())
+    assert rows.changes(start.cursor()) == replace(start, whole=False, states=())
     rows.put("a.md", Row(STATE, task("a", "in_progress"), False), SETTINGS)
-    middle = rows.changes(start.cursor)
-    assert middle.states == (("a", "in_progress"),)
+    middle = rows.changes(start.cursor())
+    assert middle.states == ((3, "a", "in_progress"),)
     rows.put("b.md", Row(STATE, task("b", "done"), False), SETTINGS)
     rows.put("a.md", Row(STATE, task("a", "blocked"), False), SETTINGS)
-    assert rows.changes(middle.cursor).states == (("b", "done"), ("a", "blocked"))
-    assert rows.changes(start.cursor).states == (("b", "done"), ("a", "blocked")), "each task once, as it is now"
+    assert rows.changes(middle.cursor()).states == ((4, "b", "done"), (5, "a", "blocked"))
+    assert rows.changes(middle.cursor(4)).states == ((5, "a", "blocked"),)
+    last = ((4, "b", "done"), (5, "a", "blocked"))
+    assert rows.changes(start.cursor()).states == last, "each task once, as it is now"
 
 
 def test_a_task_that_goes_or_breaks_has_changed_and_a_renamed_file_has_not() -> None:
     rows = entered(task("a"), task("b"), task("c"))
-    start = rows.changes().cursor
+    start = rows.changes().cursor()
     moved = Row(STATE, task("c", path="sub/c.md"), False)
     rows.merge([("c.md", PACKED, None), ("sub/c.md", None, moved)], SETTINGS)
     assert rows.changes(start).states == ()
     rows.put("a.md", None, SETTINGS)
     rows.put("b.md", Row(STATE, MalformedTask("no", path="b.md", task_id="b"), False), SETTINGS)
-    assert rows.changes(start).states == (("a", "gone"), ("b", "invalid"))
+    assert rows.changes(start).states == ((4, "a", "gone"), (5, "b", "invalid"))
     rows.put("b-again.md", Row(STATE, task("b", path="b-again.md"), False), SETTINGS)
     rows.put("b.md", None, SETTINGS)
-    assert rows.changes(start).states == (("a", "gone"), ("b", "active"))
+    assert rows.changes(start).states == ((4, "a", "gone"), (6, "b", "active"))
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "x-1", "-", "-1", "1", "\x00-٣"])
+@pytest.mark.parametrize("cursor", ["", "x", "x-1", "-", "-1", "1", "\x00-٣", f"x-{'9' * 9000}"])
 def test_a_cursor_of_other_rows_tells_everything_again(cursor: str) -> None:
     found = entered(task("a", "done")).changes(cursor)
-    assert (found.whole, found.states) == (True, (("a", "done"),))
+    assert (found.whole, found.states) == (True, ((1, "a", "done"),))
+
+
+@pytest.mark.parametrize("number", ["2", "9" * 9000, "x", ""])
+def test_a_cursor_with_a_number_that_was_never_given_tells_everything_again(number: str) -> None:
+    rows = entered(task("a", "done"))
+    found = rows.changes(f"{rows.changes().generation}-{number}")
+    assert (found.whole, found.states) == (True, ((1, "a", "done"),))
 
 
 def test_a_copy_goes_its_own_way_and_has_cursors_of_its_own(tmp_path: Path) -> None:
     rows = entered(task("a"))
     rows.save(tmp_path / "rows.sqlite")
-    assert Rows(tmp_path / "rows.sqlite").changes(rows.changes().cursor).whole
+    assert Rows(tmp_path / "rows.sqlite").changes(rows.changes().cursor()).whole
 
 
 def test_a_change_is_seen_by_whoever_remembers_what_it_was_before(tmp_path: Path) -> None:

@@ -129,15 +129,16 @@ def test_whoever_asks_for_changes_is_told_them_again_when_the_rows_are_made_anew
     write_task(tasks_dir, "t-1")
     write_task(tasks_dir, "t-2")
     claim(session, "t-1")
-    cursor = session.store.refresh().changes().cursor
+    cursor = session.store.refresh().changes().cursor()
     call(session, "complete_task", id="t-1", summary="s")
     changes = other.store.refresh(after=time.monotonic()).changes(cursor)
-    assert (changes.whole, changes.states) == (False, (("t-1", "done"),))
+    assert (changes.whole, changes.states) == (False, ((4, "t-1", "done"),))
     for path in (tasks_dir / ".dibs").glob("index-*"):
         path.unlink()
     claim(other, "t-2")
-    changes = session.store.refresh(after=time.monotonic()).changes(changes.cursor)
-    assert (changes.whole, set(changes.states)) == (True, {("t-1", "done"), ("t-2", "in_progress")})
+    changes = session.store.refresh(after=time.monotonic()).changes(changes.cursor())
+    told = {(task_id, status) for _, task_id, status in changes.states}
+    assert (changes.whole, told) == (True, {("t-1", "done"), ("t-2", "in_progress")})
 
 
 def test_where_a_scan_is_dear_a_claim_does_not_wait_for_it_and_it_goes_on_behind(

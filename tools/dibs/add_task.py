@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from typing import Annotated, Literal
@@ -10,15 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dibs.answers import LONG_TEXT, SHORT_TEXT, Request, Result, TaskView, Texts, view
+from dibs.new_task_file import new_task_file
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments
-from dibs.store.header import Change, Raw, TaskFile
+from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.task import ComplexityOrNone
-from dibs.store.task_file import edit_header, read_task_file
-
-EMPTY = b"---\nid: x\ntitle: x\nstatus: active\n---\n"
-TEXTS = ("project", "type", "complexity", "parent", "assignee", "due")
 
 
 class AddRequest(Request):
@@ -62,18 +58,7 @@ def _add(session: Session, request: AddRequest, hold: Hold) -> AddResult:
 
 
 def _file(request: AddRequest, task_id: str) -> TaskFile:
-    title = " ".join(request.title.split())
-    if not title:
+    if not request.title.strip():
         raise InvalidArguments("title must not be blank")
-    texts = {name: getattr(request, name).strip() for name in TEXTS}
-    lists = {name: getattr(request, name) for name in ("tags", "depends_on", "files")}
-    changes: dict[str, Change] = {"id": task_id, "title": title, "priority": Raw(f" {request.priority}")}
-    changes |= {name: text for name, text in texts.items() if text}
-    changes |= {name: Raw(" " + json.dumps(items, ensure_ascii=False)) for name, items in lists.items() if items}
-    empty = read_task_file(EMPTY)
-    assert empty is not None
-    file = edit_header(empty, {**changes, "status": request.status})
-    body = f"\n# {title}\n" + (f"\n{request.body.strip()}\n" if request.body.strip() else "")
-    done = read_task_file(file.data + body.encode("utf-8", "replace"))
-    assert done is not None
-    return done
+    keys = request.model_dump(exclude={"title", "body"})
+    return new_task_file(request.title, request.body, {"id": task_id, **keys})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -28,11 +29,22 @@ def listed(text: str) -> list[Any]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _as_list(given: object) -> object:
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed_few(items: Iterable[str], most: int = 5) -> str:
+    """The first of them in words, and how many more there are."""
+    every = list(items)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+def as_list(given: object) -> object:
     return listed(given) if isinstance(given, str) else given
 
 
-Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(_as_list), Field(max_length=500)]
+Texts = Annotated[list[Annotated[str, Field(max_length=SHORT_TEXT)]], BeforeValidator(as_list), Field(max_length=500)]
 Id = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), Field(description="Task id.")
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +12,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, count_waiting, view
+from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, view
+from dibs.batch_items import MAX_NAME_CHARACTERS, open_batch
 from dibs.holding import held_and_turns, held_now, keep_turns
+from dibs.matching import Wanted, is_below
+from dibs.nothing_ready import why_nothing_is_ready
 from dibs.reconcile import reap_due, reconcile
 from dibs.resuming import resumable
 from dibs.session import Call, Session
@@ -24,17 +26,15 @@ from dibs.store.ledger import Hold
 from dibs.store.readiness import Obstacle, obstacles
 from dibs.store.reading import Row, StoredTask
 from dibs.store.reservations import NOTHING_HELD, Held, Turns
-from dibs.store.rows import Asked
-from dibs.store.snapshot import Around, Snapshot, ancestors
-from dibs.store.task import ENDED, ComplexityOrNone, Task
+from dibs.store.snapshot import ancestors
+from dibs.store.task import ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
-from dibs.taking import give_up, roll_back, take, take_up
+from dibs.taking import Taker, give_up, roll_back, take, take_up
 
 CANDIDATES_A_HOLD = 32
 TRIES_A_FILE = 3
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5
-HOLDERS_TOLD = 3
 
 
 class ClaimRequest(Request):
@@ -45,6 +45,7 @@ class ClaimRequest(Request):
     tags: Annotated[Texts, Field(description="Has all of these.")] = []
     skip_tags: Annotated[Texts, Field(description="Has none of these.")] = []
     parent: Annotated[str, Field(max_length=128, description="Only below this task.")] = ""
+    batch: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS, description="Only from this batch.")] = ""
     id: Annotated[str, Field(max_length=128, description="Only this task.")] = ""
     resume: Annotated[bool, Field(description="Take up your own interrupted claim.")] = False
     wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS, description="Wait for work, at most 50.")] = 0
@@ -78,6 +79,7 @@ class _Attempt:
     request: ClaimRequest
     caller: str
     call: Call
+    wanted: Wanted
     warnings: dict[str, str] = field(default_factory=dict)
     disturbed: Counter[str] = field(default_factory=Counter)
     held: Held = NOTHING_HELD
@@ -88,6 +90,10 @@ class _Attempt:
     @property
     def lease_seconds(self) -> float:
         return self.session.lease_seconds(self.request.lease)
+
+    def by(self) -> Taker:
+        batch = self.wanted.batch.name if self.wanted.batch is not None else None
+        return Taker(self.caller, self.call, self.lease_seconds, batch)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     nothing is ready for you; stop and report, do not poll."""
     caller = session.caller(request.caller)
     session.called(caller)
-    attempt = _Attempt(session, request, caller, call)
+    attempt = _Attempt(session, request, caller, call, _wanted(session, request))
     started = time.monotonic()
     session.store.refresh(behind=session.alive_name is not None)
     taken = session.store.change(lambda hold: _claim(attempt, hold))
@@ -119,6 +125,18 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     return taken.result
 
 
+def _wanted(session: Session, request: ClaimRequest) -> Wanted:
+    return Wanted(
+        project=request.project,
+        type=request.type,
+        complexity=request.complexity,
+        parent=request.parent,
+        tags=request.tags,
+        skip_tags=request.skip_tags,
+        batch=session.store.batches.get(request.batch) if request.batch else None,
+    )
+
+
 def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_seconds: float) -> float | None:
     """How long to sleep before asking again for a caller who waits; None: answer now."""
     if result.status == "claimed" or waited_seconds >= request.wait_seconds:
@@ -130,6 +148,8 @@ def _claim(attempt: _Attempt, hold: Hold) -> _Taken | None:
     """Under the mutex: take back what is due, then take the best task that is ready on the bytes of its file."""
     session, request, store = attempt.session, attempt.request, attempt.session.store
     attempt.call.check()
+    if attempt.wanted.batch is not None:
+        open_batch(store, hold, attempt.wanted.batch)
     reap_due(store, hold, store.index)
     if request.resume and (found := resumable(session, hold, attempt.caller, bool(request.caller), request.id)):
         before = found[1]
@@ -157,47 +177,17 @@ def _claim_best(attempt: _Attempt, hold: Hold) -> _Taken | None:
 
 def _candidates(attempt: _Attempt) -> Iterator[Task]:
     """The ready tasks the caller asked for, best first, as the index has them."""
-    request, store = attempt.request, attempt.session.store
+    store = attempt.session.store
     index, settings = store.index, store.settings
-    for task in index.handed_out(_asked(attempt)):
-        if task.path in attempt.warnings or not _is_below(task, request.parent, index):
+    caller = settings.caller_name(attempt.caller)
+    for task in index.handed_out(attempt.wanted.asked(caller)):
+        if task.path in attempt.warnings or not is_below(task, attempt.wanted.parent, index):
             continue
         obstacle = next(obstacles(task, index, settings, caller=attempt.caller, held=attempt.held), None)
         if obstacle is None:
             yield task
         elif obstacle.kind == "files":
             attempt.passed_over.append(task)
-
-
-def _asked(attempt: _Attempt) -> Asked:
-    request = attempt.request
-    return Asked(
-        caller=attempt.session.store.settings.caller_name(attempt.caller).casefold(),
-        project=request.project.casefold(),
-        complexity=request.complexity,
-        type=request.type.casefold(),
-        tags=tuple(tag.casefold() for tag in request.tags),
-        skip_tags=tuple(tag.casefold() for tag in request.skip_tags),
-    )
-
-
-def _is_below(task: Task, parent: str, around: Around) -> bool:
-    return not parent or any(above.key == parent.casefold() for above in ancestors(task, around))
-
-
-def _wanted(request: ClaimRequest, snapshot: Snapshot) -> Iterator[Task]:
-    tags, skip = {t.casefold() for t in request.tags}, {t.casefold() for t in request.skip_tags}
-    for task in snapshot.tasks.values():
-        has = {tag.casefold() for tag in task.tags}
-        if (
-            (not request.project or task.project.casefold() == request.project.casefold())
-            and (not request.complexity or task.complexity == request.complexity)
-            and (not request.type or task.type == request.type.casefold())
-            and _is_below(task, request.parent, snapshot)
-            and tags <= has
-            and not (skip & has)
-        ):
-            yield task
 
 
 def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
@@ -210,7 +200,7 @@ def _try_candidate(attempt: _Attempt, hold: Hold, task: Task) -> _Taken | None:
         if stored is None or stored.task != task:
             attempt.moved = True
             return None
-        claim, taken = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
+        claim, taken = take(session, hold, stored, attempt.by())
         return _answered(attempt, hold, claim, taken, "Claimed")
     except MalformedTask as error:
         row = index.row(task.path)
@@ -254,7 +244,7 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     held = held_now(store, index, hold.standing())
     in_the_way = list(obstacles(stored.task, index, store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
-        taken, stored = take(session, hold, stored, attempt.caller, attempt.call, attempt.lease_seconds)
+        taken, stored = take(session, hold, stored, attempt.by())
         return _answered(attempt, hold, taken, stored, "Claimed")
     raise _refusal(attempt, stored.task.id, claim, in_the_way)
 
@@ -332,62 +322,23 @@ def _is_done(task_id: str, session: Session) -> bool:
 
 def _empty(attempt: _Attempt) -> ClaimResult:
     """Say why there is nothing, and that polling will not change it."""
-    store, request = attempt.session.store, attempt.request
+    store, wanted = attempt.session.store, attempt.wanted
     snapshot, standing, now = store.index.load(), store.ledger.standing(), store.now()
     held, claims = held_now(store, snapshot, standing), standing.claims
-    wanted = [task for task in _wanted(request, snapshot) if task.status not in ENDED]
-    waiting = [task for task in wanted if task.status != "in_progress" and not held.has(task)]
-    first = [
-        obstacle
-        for task in waiting
-        for obstacle in itertools.islice(obstacles(task, snapshot, store.settings, caller=attempt.caller, held=held), 1)
-    ]
-    files = [obstacle for obstacle in first if obstacle.kind == "files"]
-    free_at = [claim.lease_until for claim in claims if any(task.key == claim.id.casefold() for task in wanted)]
-    free_at += [obstacle.until for obstacle in files if obstacle.until is not None]
+    why = why_nothing_is_ready(wanted, snapshot, store.settings, held, claims, attempt.caller)
     also_held = _also_held(attempt, claims)
-    counts = count_waiting([obstacle.kind for obstacle in first])
     return ClaimResult(
         status="empty",
         task=None,
         claim_token=None,
         lease_until=None,
-        message=_why_empty(attempt, counts, files, len(wanted) - len(waiting), also_held),
-        waiting_on=counts,
+        message=why.told(attempt.caller, wanted.told(), also_held),
+        waiting_on=why.waiting_on,
         also_held=also_held,
-        retry_after_seconds=_seconds_until(min(free_at), now) if free_at else None,
+        retry_after_seconds=_seconds_until(why.free_at, now) if why.free_at is not None else None,
         warnings=list(attempt.warnings.values()),
     )
 
 
 def _seconds_until(moment: datetime, now: datetime) -> float:
     return max(1.0, round((moment - now).total_seconds(), 1))
-
-
-def _why_empty(
-    attempt: _Attempt, counts: WaitingOn, files: list[Obstacle], in_progress: int, also_held: list[str]
-) -> str:
-    request = attempt.request
-    words = {
-        "dependencies": "waiting for other tasks",
-        "files": "waiting for files",
-        "reserved": "reserved for others",
-        "human": "waiting for a person",
-        "inbox": "in the inbox",
-        "on_hold": "on hold",
-        "other": "a container or with open children",
-    }
-    parts = [f"{in_progress} in progress"] if in_progress else []
-    parts += [f"{count} {words[kind]}" for kind, count in counts.model_dump().items() if count]
-    asked = {name: getattr(request, name) for name in ("project", "complexity", "type", "tags", "skip_tags", "parent")}
-    filters = [f"{name} {', '.join(v) if isinstance(v, list) else v}" for name, v in asked.items() if v]
-    where = f" with {'; '.join(filters)}" if filters else ""
-    told = list(dict.fromkeys(obstacle.text.removeprefix("its ") for obstacle in files))
-    parts += ["; ".join(["the " + text for text in told[:HOLDERS_TOLD]])] if told else []
-    why = ", ".join(parts) or ("no open task matches" if filters else "no open task is left")
-    if also_held:
-        return (
-            f"Nothing more is ready for {attempt.caller}{where}: {why}. "
-            f"You still hold {', '.join(also_held)}: finish that, then stop"
-        )
-    return f"Nothing is ready for {attempt.caller}{where}: {why}. Report that the queue is empty and stop; do not poll"

@@ -15,10 +15,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dibs.answers import Request, Result
+from dibs.answers import Request, Result, counted
 from dibs.doctor import claim_symptoms, task_symptoms
 from dibs.doctor.claim_symptoms import reserved
-from dibs.doctor.findings import Finding, Symptom, counted, counts, in_order, tell
+from dibs.doctor.findings import Finding, Symptom, counts, in_order, tell
 from dibs.doctor.surroundings import around, closed_folders, future_dates
 from dibs.doctor.task_symptoms import Seen
 from dibs.reconcile import reap_due

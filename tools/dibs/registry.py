@@ -9,10 +9,23 @@ from typing import Any, Literal
 from dibs.add_task import AddRequest, AddResult, add_task
 from dibs.answers import EndResult, Request, Result
 from dibs.block_task import BlockRequest, block_task
+from dibs.cancel_batch import CancelBatchRequest, CancelBatchResult, cancel_batch
 from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task, pause_before_retry
 from dibs.complete_task import CompleteRequest, complete_task
+from dibs.create_batch import CreateBatchRequest, CreateBatchResult, create_batch
 from dibs.examine_tasks_dir import DoctorRequest, DoctorResult, examine_tasks_dir
 from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
+from dibs.get_batch import (
+    GetBatchRequest,
+    GetBatchResult,
+    ListBatchesRequest,
+    ListBatchesResult,
+    SummaryRequest,
+    SummaryResult,
+    get_batch,
+    list_batches,
+    summarize_batch,
+)
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
 from dibs.get_task import GetRequest, GetResult, get_task
 from dibs.list_tasks import ListRequest, ListResult, list_tasks
@@ -20,6 +33,7 @@ from dibs.release_task import ReleaseRequest, release_task
 from dibs.renew_task import RenewRequest, RenewResult, renew_task
 from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
 from dibs.session import Call, Session
+from dibs.wait_for_tasks import WaitRequest, WaitResult, pause_before_looking, progress_of_waiting, wait_for_tasks
 
 Profile = Literal["worker", "coordinator", "shell"]
 
@@ -28,9 +42,11 @@ Profile = Literal["worker", "coordinator", "shell"]
 class Tool:
     """One tool: its name, its subcommand, the verb with its request and result, and what clients are told of it.
 
-    ``verb`` takes (Session, request, Call); its docstring is the description. ``profile``: ``worker`` tools are offered
-    to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The hints are MCP's.
-    ``pause`` says how many seconds to sleep before running it again for a caller who waits; None: the result stands.
+    A subcommand of two words is in a group. ``verb`` takes (Session, request, Call); its docstring is the description.
+    ``profile``: ``worker`` tools are offered to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones
+    to people only. The hints are MCP's. ``pause`` says how many seconds to sleep before running it again for a caller
+    who waits; None: the result stands. ``progress`` says how far a result is, of how much, and that in words, to a
+    client that asked to be told.
     """
 
     name: str
@@ -44,6 +60,7 @@ class Tool:
     destructive: bool = False
     idempotent: bool = False
     pause: Callable[..., float | None] = lambda request, result, waited_seconds: None
+    progress: Callable[..., tuple[int, int, str]] | None = None
 
     @property
     def description(self) -> str:
@@ -75,6 +92,18 @@ TOOLS: tuple[Tool, ...] = (
     Tool("get_task", "show", get_task, GetRequest, GetResult, "Read task", read_only=True, idempotent=True),
     Tool("get_index_stats", "stats", get_index_stats, StatsRequest, StatsResult, "Count tasks", read_only=True,
          idempotent=True),
+    Tool("create_batch", "batch create", create_batch, CreateBatchRequest, CreateBatchResult, "Create batch",
+         "coordinator"),
+    Tool("get_batch", "batch show", get_batch, GetBatchRequest, GetBatchResult, "Read batch", "coordinator",
+         read_only=True, idempotent=True),
+    Tool("wait_for_tasks", "wait", wait_for_tasks, WaitRequest, WaitResult, "Wait for tasks", "coordinator",
+         read_only=True, pause=pause_before_looking, progress=progress_of_waiting),
+    Tool("list_batches", "batch list", list_batches, ListBatchesRequest, ListBatchesResult, "List batches", "shell",
+         read_only=True),
+    Tool("summarize_batch", "batch summary", summarize_batch, SummaryRequest, SummaryResult, "Summarize batch",
+         "shell", read_only=True),
+    Tool("cancel_batch", "batch cancel", cancel_batch, CancelBatchRequest, CancelBatchResult, "Cancel batch",
+         "shell"),
     Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
     Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),
     Tool("explain_task", "why", explain_task, ExplainRequest, ExplainResult, "Explain task", "shell", read_only=True),

@@ -6,6 +6,7 @@ Claim file, task file, journal. A crash between two of them leaves records that 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dibs import reports
 from dibs.session import Call, CallCancelled, Session
@@ -22,9 +23,17 @@ from dibs.store.task_file import edit_header
 EARLIER_KEPT = 8
 
 
-def take(
-    session: Session, hold: Hold, stored: StoredTask, caller: str, call: Call, lease_seconds: float
-) -> tuple[Claim, StoredTask]:
+@dataclass(frozen=True)
+class Taker:
+    """Who takes a task, in which call, for how long, and from which batch, if from one."""
+
+    caller: str
+    call: Call
+    lease_seconds: float
+    batch: str | None = None
+
+
+def take(session: Session, hold: Hold, stored: StoredTask, by: Taker) -> tuple[Claim, StoredTask]:
     """Claim a task that was found ready on these bytes.
 
     Raises:
@@ -35,40 +44,41 @@ def take(
     store, task, now = session.store, stored.task, session.store.now()
     try:
         before = reports.without_left_over(stored.file)
-        claim = _claim_of(session, task, caller, lease_seconds, reports.former_of(before))
-        file = reports.take(before, caller, claim.token)
+        claim = _claim_of(session, task, by, reports.former_of(before))
+        file = reports.take(before, by.caller, claim.token)
         _rehearse(file, before, claim)
     except MalformedTask as error:
         raise error.at(task.path, task_id=task.id) from None
     store.require_settled(stored)
     reached("claim.read")
     session.keep_alive(hold)
-    call.check()
+    by.call.check()
     hold.create(claim)
     reached("claim.claim_file")
     taken = _write(session, hold, stored, file, claim)
     reached("claim.task_file")
-    hold.note(now, "claimed", id=claim.id, token=claim.token, caller=caller, client=session.client)
+    hold.note(now, "claimed", id=claim.id, token=claim.token, caller=by.caller, client=session.client)
     reached("claim.journal")
-    if call.cancelled:
+    if by.call.cancelled:
         undo(session, hold, claim)
         raise CallCancelled
     session.took(claim)
     return claim, taken
 
 
-def _claim_of(session: Session, task: Task, caller: str, lease_seconds: float, former: dict[str, str | None]) -> Claim:
+def _claim_of(session: Session, task: Task, by: Taker, former: dict[str, str | None]) -> Claim:
     now = session.store.now()
     return Claim(
         id=task.id,
         path=task.path,
         token=new_token(session.store.host),
-        owner=session.owner(caller),
+        owner=session.owner(by.caller),
         claimed_at=now,
         lease_until=now,
-        lease_seconds=lease_seconds,
+        lease_seconds=by.lease_seconds,
         last_call_at=now,
         files=task.files,
+        batch=by.batch,
         former=former,
     ).renewed(now)
 

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, complain, counted, out, print_json, shown
+from dibs.answers import counted
+from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, complain, out, print_json, shown
 from dibs_server.race import run
 from dibs_server.race.course import RaceFailed
 from dibs_server.race.plan import Options

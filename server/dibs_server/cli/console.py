@@ -44,10 +44,6 @@ def shown(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def out() -> Console:
     """The console of stdout: as wide as the terminal, and as wide as it takes where a program or a file reads."""
     console = Console(highlight=False, soft_wrap=True)

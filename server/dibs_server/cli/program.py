@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import getpass
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from dibs import __version__
-from dibs.answers import Result, listed
-from dibs.arguments import input_schema, validate
+from dibs.answers import counted
 from dibs.init_tasks_dir import InitResult, init_tasks_dir
-from dibs.registry import TOOLS, Tool
-from dibs.session import Call, CallCancelled, Session
+from dibs.registry import TOOLS
 from dibs.store.errors import DibsError, StoreFailure
-from dibs.store.settings import environment, find_tasks_dir, named_tasks_dir
-from dibs.store.task_store import TaskStore
+from dibs.store.settings import environment, named_tasks_dir
 from dibs.worker_prompt import worker_prompt
+from dibs_server.cli.batch_command import also_from_stdin, also_markdown
 from dibs_server.cli.console import (
-    EXIT_CODES,
-    GIVEN_UP,
-    NOTHING_TO_CLAIM,
-    abandon_stdout,
-    complain,
-    counted,
     fail,
     out,
     print_json,
     shown,
     warn,
 )
+from dibs_server.cli.from_table import add_commands, finish
 from dibs_server.cli.hook_command import hook_command
-from dibs_server.cli.reading_view import reading_told
-from dibs_server.cli.render import render
 from dibs_server.cli.serve_command import serve_command
+from dibs_server.cli.wait_command import also_until_all_ended, run_wait
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
 
 POSITIONAL = ("id", "title")
@@ -54,119 +42,6 @@ def program() -> None:
     Exit codes: 0 done, 2 usage, 3 nothing to claim, 4 refused, 5 not found, 6 invalid file or settings, 7 busy or
     input/output.
     """
-
-
-def _command(tool: Tool) -> click.Command:
-    schema = input_schema(tool, shell=True)
-    required = schema["required"]
-    params: list[click.Parameter] = [
-        _parameter(name, prop, name in required) for name, prop in schema["properties"].items()
-    ]
-    params += [
-        click.Option(["--tasks-dir"], metavar="DIR", help="The tasks directory; else it is looked for upwards."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
-    ]
-
-    def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
-        values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
-        finish(tool.name, as_json, lambda call: _run(tool, tasks_dir, values, call))
-
-    return click.Command(tool.command, callback=run, params=params, help=tool.description)
-
-
-def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Parameter:
-    if required and name in POSITIONAL:
-        return click.Argument([name])
-    flag = f"--{name.replace('_', '-')}"
-    described = prop.get("description", "")
-    if prop["type"] == "boolean":
-        return click.Option([flag, name], is_flag=True, help=described)
-    kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
-    many = prop["type"] == "array"
-    return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)
-
-
-def _left_out(value: Any) -> bool:
-    return value is None or value is False or value == ()
-
-
-def _read(name: str, value: Any) -> Any:
-    """An option's value; ``-`` stands for standard input, as everywhere."""
-    if value == "-" and name not in POSITIONAL:
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
-    if isinstance(value, tuple):
-        return [part for item in value for part in listed(item)]
-    return value
-
-
-def _run(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call: Call) -> Result:
-    session = Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True)
-    request = validate(tool, values, called=tool.command)
-    started = time.monotonic()
-    with _ctrl_c(call), reading_told(session.store.index):
-        while True:
-            result = tool.run(session, request, call)
-            pause = tool.pause(request, result, time.monotonic() - started)
-            if pause is None:
-                return result
-            time.sleep(pause)
-            call.check()
-
-
-@contextmanager
-def _ctrl_c(call: Call) -> Iterator[None]:
-    """Ctrl-C takes back what the call has claimed so far, instead of leaving a claim whose token nobody saw."""
-
-    def give_up(number: int, frame: object) -> None:
-        call.cancelled = True
-
-    before = signal.signal(signal.SIGINT, give_up)
-    try:
-        yield
-    except CallCancelled:
-        complain("given up; nothing was claimed")
-        sys.exit(GIVEN_UP)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
-
-
-def finish(name: str, as_json: bool, act: Callable[[Call], Result]) -> None:
-    """Run, print, and end with the exit code that says how it went."""
-    call = Call()
-    try:
-        answer = act(call).model_dump(mode="json")
-    except DibsError as error:
-        fail(error, as_json)
-    try:
-        if as_json:
-            print_json(answer)
-        else:
-            render(name, out(), answer)
-        sys.stdout.flush()
-    except OSError as exc:
-        _not_told(call, exc)
-    if answer.get("status") == "empty":
-        sys.exit(NOTHING_TO_CLAIM)
-    if answer.get("status") == "to_mend":
-        sys.exit(EXIT_CODES["invalid_task"])
-
-
-def _not_told(call: Call, exc: OSError) -> NoReturn:
-    """The answer could not be printed: a claim that nobody hears of is taken back."""
-    undo = call.cancel()
-    if undo is not None:
-        undo()
-    abandon_stdout()
-    if not isinstance(exc, BrokenPipeError) or undo is not None:
-        complain(f"the answer could not be printed ({exc.strerror})" + ("; the claim was taken back" if undo else ""))
-    sys.exit(EXIT_CODES["io"])
 
 
 @program.command("init")
@@ -270,6 +145,22 @@ def race_command(
     sys.exit(run_bench_race(Options(procs, tasks, kills, hand_edits, seconds, seed), as_json=as_json))
 
 
+@program.group("batch")
+def batch_group() -> None:
+    """Named lists of work for many agents."""
+
+
+@batch_group.command("wait")
+@click.argument("name")
+@click.option("--cursor", default="", help="From an earlier line: tell only what came after it.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Give up after so long; the tasks go on.")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def batch_wait_command(name: str, cursor: str, timeout: float | None, tasks_dir: str | None, as_json: bool) -> None:
+    """Wait until all of a batch has ended, and tell each ending as it comes; see `dibs wait`."""
+    sys.exit(run_wait(tasks_dir, {"ids": [], "batch": name, "cursor": cursor}, timeout, as_json=as_json))
+
+
 @program.command("watch")
 @click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
 @click.option(
@@ -356,6 +247,8 @@ def _also_of_clients(doctor: click.Command) -> None:
 
 program.add_command(serve_command)
 program.add_command(hook_command)
-for _tool in TOOLS:
-    program.add_command(_command(_tool))
+add_commands(program, TOOLS)
+also_from_stdin(batch_group.commands["create"])
+also_markdown(batch_group.commands["summary"])
+also_until_all_ended(program.commands["wait"])
 _also_of_clients(program.commands["doctor"])

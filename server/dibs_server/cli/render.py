@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dibs_server.cli.console import counted, plain, shown, warn
+from dibs.answers import counted
+from dibs_server.cli.batch_view import print_batch, print_batches, print_created, print_summary
+from dibs_server.cli.console import plain, shown, warn
 from dibs_server.cli.findings_view import print_findings
 
 Answer = Mapping[str, Any]
@@ -178,4 +180,8 @@ RENDERERS: Mapping[str, Callable[[Console, Answer], None]] = {
     "get_index_stats": _stats,
     "list_tasks": _listed,
     "examine_tasks_dir": print_findings,
+    "create_batch": print_created,
+    "get_batch": print_batch,
+    "list_batches": print_batches,
+    "summarize_batch": print_summary,
 }

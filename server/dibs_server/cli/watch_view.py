@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dibs.answers import counted
 from dibs.overview import Ended, LeaseState, Overview, Worker
-from dibs_server.cli.console import counted, plain, shown
+from dibs_server.cli.console import plain, shown
 from dibs_server.cli.render import counts_line
 
 GAP = 2

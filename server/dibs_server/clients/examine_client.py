@@ -11,7 +11,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dibs.doctor.findings import Severity, Symptom, counted, counts, in_order, tell
+from dibs.answers import counted
+from dibs.doctor.findings import Severity, Symptom, counts, in_order, tell
 from dibs.examine_tasks_dir import DoctorResult
 from dibs.store.errors import DibsError, SettingsError
 from dibs.store.settings import TASKS_DIR_VARIABLE, find_tasks_dir

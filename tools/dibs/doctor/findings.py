@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from dibs.answers import counted
+
 Severity = Literal["error", "warning", "note"]
 Kind = Literal[
     "settings", "directory", "file_system", "permissions", "not_mended", "invalid", "dependency", "circle", "parent",
@@ -98,10 +100,6 @@ def counts(findings: Sequence[Finding]) -> list[str]:
     parts = [f"{counted(to_mend, 'thing')} to mend"] if to_mend else []
     parts += [f"{mended} mended"] if mended else []
     return parts + ([counted(notes, "note")] if notes else [])
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _finding(group: Sequence[Symptom], fixed: bool) -> Finding:

@@ -4,6 +4,7 @@
 
     DibsError
     ├── TaskNotFound        not_found          no task has this id
+    ├── BatchNotFound       not_found          no batch has this name
     ├── MalformedTask       invalid_task       the file cannot be read, or not edited safely
     ├── TaskChanged         task_changed       somebody keeps changing the file
     ├── ChecklistOpen       checklist          unticked items are left
@@ -47,6 +48,10 @@ class DibsError(Exception):
 
 
 class TaskNotFound(DibsError):
+    code = "not_found"
+
+
+class BatchNotFound(DibsError):
     code = "not_found"
 
 

@@ -133,6 +133,10 @@ class Index:
         when rows are made anew; missing is not."""
         return self._ask(lambda rows: rows.changes(cursor))
 
+    def statuses(self, among: str) -> dict[str, str]:
+        """The status of each of these keys, a JSON list, that was ever there."""
+        return self._ask(lambda rows: rows.statuses(among))
+
     @property
     def in_progress(self) -> tuple[Task, ...]:
         return self._ask(lambda rows: rows.in_progress())

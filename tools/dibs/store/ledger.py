@@ -30,7 +30,7 @@ from dibs.store.reservations import Turns
 from dibs.store.settings import LEDGER_FOLDER
 from dibs.store.steps import reached
 
-SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log")
+SUBFOLDERS = ("claims", "alive", "ended", "journal", "orphans", "tmp", "log", "batches", "notices", "runs")
 ENDED_KEPT_SECONDS = 30 * 86_400.0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -143,5 +144,9 @@ def sweep_leftovers(tmp: Path) -> None:
     limit = time.time() - LEFTOVER_SECONDS
     for entry in os.scandir(tmp):
         with suppress(OSError):
-            if entry.stat(follow_symlinks=False).st_mtime < limit:
+            if entry.stat(follow_symlinks=False).st_mtime >= limit:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
                 Path(entry.path).unlink()

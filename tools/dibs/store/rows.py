@@ -32,6 +32,7 @@ VERSION = 1
 BUSY_SECONDS = 2.0
 POLL_SECONDS = 0.0005
 STATES_AT_ONCE = 2000
+SEQ_DIGITS = 18
 NOTE, TASK, INVALID = range(3)
 Place = tuple[bytes, bytes]
 NO_COLUMNS = ("", b"", 0, 0, b"", b"", b"", b"", b"", b"", 0)
@@ -75,17 +76,22 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Changes:
-    """Tasks whose status changed, id and new status, in the order of the changes; ``gone`` and ``invalid`` are states
-    too. ``cursor`` is where to go on. ``whole``: the cursor asked with was another index's, so all tasks are told."""
+    """Tasks whose status changed, each with its number, id and new status, in the order of the changes; ``gone`` and
+    ``invalid`` are states too. ``whole``: the cursor asked with was another index's, so all tasks are told."""
 
-    cursor: str
-    states: tuple[tuple[str, str], ...]
+    generation: str
+    last: int
+    states: tuple[tuple[int, str, str], ...]
     whole: bool
+
+    def cursor(self, after: int | None = None) -> str:
+        """Where to go on: after all of it, or after the change of that number."""
+        return f"{self.generation}-{self.last if after is None else after}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a claim asks for: folded, "" and empty ask for nothing."""
+    """What a claim asks for: folded, "" and empty ask for nothing. ``among`` is a JSON list of the only keys wanted."""
 
     caller: str = ""
     project: str = ""
@@ -94,6 +100,7 @@ class Asked:
     tags: tuple[str, ...] = ()
     skip_tags: tuple[str, ...] = ()
     with_files: bool = False
+    among: str = ""
 
 
 def state_of(found: os.stat_result) -> bytes:
@@ -209,11 +216,20 @@ class Rows:
 
     def changes(self, cursor: str = "") -> Changes:
         """What changed after ``cursor``; all there is, if that is not a cursor of these rows."""
-        generation, _, seq = cursor.partition("-")
-        whole = generation != self._generation or not (seq.isascii() and seq.isdecimal())
-        found = self._all("SELECT seq, id, status FROM change WHERE seq > ? ORDER BY seq", (0 if whole else int(seq),))
-        last = found[-1][0] if found else 0 if whole else int(seq)
-        return Changes(f"{self._generation}-{last}", tuple((task_id, status) for _, task_id, status in found), whole)
+        generation, _, given = cursor.partition("-")
+        ((newest,),) = self._all("SELECT seq FROM meta")
+        seq = int(given) if len(given) <= SEQ_DIGITS and given.isascii() and given.isdecimal() else newest + 1
+        whole = generation != self._generation or seq > newest
+        after = 0 if whole else seq
+        found = self._all("SELECT seq, id, status FROM change WHERE seq > ? ORDER BY seq", (after,))
+        return Changes(self._generation, max(after, found[-1][0] if found else 0), tuple(found), whole)
+
+    def statuses(self, among: str) -> dict[str, str]:
+        """The status of each of these keys (a JSON list) that was ever there, as in :class:`Changes`."""
+        found = self._all(
+            "SELECT key, status FROM change WHERE key IN (SELECT CAST(value AS BLOB) FROM json_each(?))", (among,)
+        )
+        return {key.decode("utf-8", "surrogatepass"): status for key, status in found}
 
     def change(self) -> tuple[str, int, int]:
         """A value that is another one whenever a row may have changed, here or in another process."""
@@ -290,14 +306,18 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         sqlite.close()
 
 
-def _narrowed(asked: Asked) -> tuple[str, list[bytes]]:
-    parts, values = ["AND (callers = x'' OR instr(callers, ?))"], [_items([asked.caller])]
+def _narrowed(asked: Asked) -> tuple[str, list[bytes | str]]:
+    parts: list[str] = ["AND (callers = x'' OR instr(callers, ?))"]
+    values: list[bytes | str] = [_items([asked.caller])]
     for name in ("project", "complexity", "type"):
         if wanted := getattr(asked, name):
             parts.append(f"AND {name} = ?")
             values.append(_blob(wanted))
     if asked.with_files:
         parts.append("AND has_files")
+    if asked.among:
+        parts.append("AND key IN (SELECT CAST(value AS BLOB) FROM json_each(?))")
+        values.append(asked.among)
     for tags, test in ((asked.tags, "instr(tags, ?)"), (asked.skip_tags, "NOT instr(tags, ?)")):
         parts += [f"AND {test}"] * len(tags)
         values += [_items([tag]) for tag in tags]

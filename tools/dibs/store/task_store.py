@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from dibs.store.batches import Batches
 from dibs.store.claims import Claim, host_name
 from dibs.store.errors import DibsError, SettingsError, StoreBusy, StoreFailure, TaskChanged, TaskNotFound
 from dibs.store.header import TaskFile
@@ -67,6 +68,7 @@ class TaskStore:
         self.host = host or host_name()
         self.ledger = Ledger(tasks_dir)
         self.index = Index(tasks_dir)
+        self.batches = Batches(tasks_dir, self.ledger.folder)
         self.repository = repository_of(tasks_dir.resolve())
         self.roots = roots_of(tasks_dir)
         self._own_writes: OrderedDict[str, Signature] = OrderedDict()

@@ -1,0 +1,95 @@
+"""What the subcommands of batches have beside the table: work named on standard input, summaries for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dibs.answers import counted
+from dibs.get_batch import SummaryRequest, SummaryResult, summarize_batch
+from dibs.session import Call
+from dibs.store.errors import DibsError, InvalidArguments
+from dibs_server.cli.console import fail, plain
+from dibs_server.cli.from_table import open_session
+
+
+def also_from_stdin(create: click.Command) -> None:
+    """Give ``batch create`` the item ``-``, for names on standard input, and -0, for names that end in NUL."""
+    of_table = create.callback
+    assert of_table is not None
+
+    def run(items: tuple[str, ...], null: bool, **given: Any) -> None:
+        named = [item for item in items if item != "-"]
+        if len(named) < len(items) or null:
+            try:
+                named += _read_names(null)
+            except DibsError as error:
+                fail(error, given["as_json"])
+        of_table(items=tuple(named), **given)
+
+    told = "Names on standard input end in NUL, as `find -print0` writes them; else one is a line."
+    create.params.insert(2, click.Option(["-0", "--null"], is_flag=True, help=told))
+    create.callback = run
+    create.help = f"{create.help}\n\nITEMS are task ids and file paths; - reads them from standard input."
+
+
+def _read_names(null: bool) -> list[str]:
+    content = sys.stdin.buffer.read()
+    parts = content.split(b"\0") if null else [line.removesuffix(b"\r") for line in content.split(b"\n")]
+    names = [os.fsdecode(part) for part in parts if part]
+    for name, part in zip(names, filter(None, parts), strict=True):
+        if name.encode("utf-8", "surrogateescape") != part or not _is_text(name):
+            raise InvalidArguments(f"standard input names {name!a}, which is not UTF-8; rename it. Nothing was made")
+    return names
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def also_markdown(summary: click.Command) -> None:
+    """Give ``batch summary`` --markdown, for people."""
+    of_table: Callable[..., None] | None = summary.callback
+    assert of_table is not None
+
+    def run(markdown: bool, **given: Any) -> None:
+        if not markdown:
+            of_table(**given)
+            return
+        try:
+            found = summarize_batch(open_session(given["tasks_dir"]), SummaryRequest(name=given["name"]), Call())
+        except DibsError as error:
+            fail(error, given["as_json"])
+        sys.stdout.write(plain(as_markdown(found)))
+
+    summary.params.insert(1, click.Option(["--markdown"], is_flag=True, help="Print it as Markdown, for people."))
+    summary.callback = run
+
+
+def as_markdown(found: SummaryResult) -> str:
+    """The summary as a page: where it stands, then what needs somebody, then what is done."""
+    lines = [f"# Batch {found.name}", "", f"{counted(found.total, 'task')}: {found.counts.told()}."]
+    facts = [f"{found.runtime_seconds:g} s"] + ([f"{found.total_tokens:,} tokens"] if found.total_tokens else [])
+    lines += [f"Took {', '.join(facts)}{'' if found.finished else ' so far'}.", ""]
+    for heading, status in (("Failed", "failed"), ("Blocked", "blocked"), ("Done", "success")):
+        rows = [row for row in found.workers if row.status == status]
+        if rows:
+            lines += [f"## {heading}", ""]
+            for row in rows:
+                told = " · ".join(
+                    text for text in (row.outcome, row.reason, row.summary, row.commit and f"`{row.commit}`") if text
+                )
+                who = f" ({row.caller})" if row.caller else ""
+                lines.append(f"- `{row.task_id}`{who}{': ' + told if told else ''}")
+            lines.append("")
+    if found.skipped:
+        lines += ["## Skipped", "", *(f"- `{row.task_id}`: {row.why}" for row in found.skipped), ""]
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""Subcommands from the table of tools: flags are the arguments' names, and every answer can be had as JSON."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+
+from dibs.answers import Result, listed
+from dibs.arguments import input_schema, validate
+from dibs.registry import Tool
+from dibs.session import Call, CallCancelled, Session
+from dibs.store.errors import DibsError
+from dibs.store.settings import find_tasks_dir
+from dibs.store.task_store import TaskStore
+from dibs_server.cli.console import (
+    EXIT_CODES,
+    GIVEN_UP,
+    NOTHING_TO_CLAIM,
+    abandon_stdout,
+    complain,
+    fail,
+    out,
+    print_json,
+)
+from dibs_server.cli.reading_view import reading_told
+from dibs_server.cli.render import render
+
+POSITIONAL = ("id", "title", "name")
+SEVERAL = ("items", "ids")
+"""Positional too, and any number of them; taken as they are, since names of files may have commas."""
+CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
+
+
+def add_commands(program: click.Group, tools: Iterable[Tool]) -> None:
+    """Add each tool's subcommand; a tool whose subcommand has two words is in the group of the first."""
+    for tool in tools:
+        group, name = program, tool.command
+        if " " in name:
+            first, name = name.split()
+            found = program.commands.get(first)
+            group = found if isinstance(found, click.Group) else program
+        group.add_command(command_of(tool, name))
+
+
+def command_of(tool: Tool, name: str) -> click.Command:
+    schema = input_schema(tool, shell=True)
+    required = schema["required"]
+    params: list[click.Parameter] = [
+        _parameter(name, prop, name in required) for name, prop in schema["properties"].items()
+    ]
+    params += [
+        click.Option(["--tasks-dir"], metavar="DIR", help="The tasks directory; else it is looked for upwards."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+    ]
+
+    def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
+        values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
+        finish(tool.name, as_json, lambda call: run_tool(tool, tasks_dir, values, call))
+
+    return click.Command(name, callback=run, params=params, help=tool.description)
+
+
+def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Parameter:
+    if required and name in POSITIONAL:
+        return click.Argument([name])
+    if name in SEVERAL:
+        return click.Argument([name], nargs=-1)
+    flag = f"--{name.replace('_', '-')}"
+    described = prop.get("description", "")
+    if prop["type"] == "boolean":
+        return click.Option([flag, name], is_flag=True, help=described)
+    kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
+    many = prop["type"] == "array"
+    return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)
+
+
+def _left_out(value: Any) -> bool:
+    return value is None or value is False or value == ()
+
+
+def _read(name: str, value: Any) -> Any:
+    """An option's value; ``-`` stands for standard input, as everywhere."""
+    if name in SEVERAL:
+        return list(value)
+    if value == "-" and name not in POSITIONAL:
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    if isinstance(value, tuple):
+        return [part for item in value for part in listed(item)]
+    return value
+
+
+def run_tool(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call: Call) -> Result:
+    session = open_session(tasks_dir)
+    request = validate(tool, values, called=tool.command)
+    started = time.monotonic()
+    with _ctrl_c(call), reading_told(session.store.index):
+        while True:
+            result = tool.run(session, request, call)
+            pause = tool.pause(request, result, time.monotonic() - started)
+            if pause is None:
+                return result
+            time.sleep(pause)
+            call.check()
+
+
+def open_session(tasks_dir: str | None, *, server: bool = False) -> Session:
+    """The session of a person at a shell. Raises SettingsError where there is no tasks directory."""
+    return Session(TaskStore(find_tasks_dir(tasks_dir)), client=_login(), person=True, server=server)
+
+
+@contextmanager
+def _ctrl_c(call: Call) -> Iterator[None]:
+    """Ctrl-C takes back what the call has claimed so far, instead of leaving a claim whose token nobody saw."""
+
+    def give_up(number: int, frame: object) -> None:
+        call.cancelled = True
+
+    before = signal.signal(signal.SIGINT, give_up)
+    try:
+        yield
+    except CallCancelled:
+        complain("given up; nothing was claimed")
+        sys.exit(GIVEN_UP)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def finish(name: str, as_json: bool, act: Callable[[Call], Result]) -> None:
+    """Run, print, and end with the exit code that says how it went."""
+    call = Call()
+    try:
+        answer = act(call).model_dump(mode="json")
+    except DibsError as error:
+        fail(error, as_json)
+    try:
+        if as_json:
+            print_json(answer)
+        else:
+            render(name, out(), answer)
+        sys.stdout.flush()
+    except OSError as exc:
+        _not_told(call, exc)
+    if answer.get("status") == "empty":
+        sys.exit(NOTHING_TO_CLAIM)
+    if answer.get("status") == "to_mend":
+        sys.exit(EXIT_CODES["invalid_task"])
+
+
+def _not_told(call: Call, exc: OSError) -> NoReturn:
+    """The answer could not be printed: a claim that nobody hears of is taken back."""
+    undo = call.cancel()
+    if undo is not None:
+        undo()
+    abandon_stdout()
+    if not isinstance(exc, BrokenPipeError) or undo is not None:
+        complain(f"the answer could not be printed ({exc.strerror})" + ("; the claim was taken back" if undo else ""))
+    sys.exit(EXIT_CODES["io"])
