@@ -12,6 +12,7 @@ from pathlib import Path
 from dibs.answers import EndResult, as_answer, ready_near, view
 from dibs.fence import Admitted, admit, adopt
 from dibs.holding import held_now
+from dibs.notifying import post_if_wanted
 from dibs.reconcile import end_claim
 from dibs.session import Session
 from dibs.store.claims import Claim, Ending, How, stamp
@@ -19,6 +20,7 @@ from dibs.store.errors import ClaimError, DibsError, MalformedTask, TaskChanged,
 from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.mutex import MutexGone
+from dibs.store.notices import Notice
 from dibs.store.reading import StoredTask
 from dibs.store.steps import reached
 
@@ -107,7 +109,10 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
             end_claim(store, hold, claim, call.how, written.task.status, answer=answer, report=report)
         call.session.let_go(claim)
     else:
-        hold.note(store.now(), call.how, id=stored.task.id, status=written.task.status, caller=call.session.client)
+        task, caller, now = written.task, call.session.caller(""), store.now()
+        hold.note(now, call.how, id=task.id, status=task.status, caller=call.session.client)
+        notice = Notice(id=task.id, path=task.path, status=task.status, caller=caller, at=now)
+        post_if_wanted(store, hold, notice, f"{now:%Y%m%dT%H%M%S%f}")
     return result
 
 

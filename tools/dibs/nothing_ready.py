@@ -41,7 +41,7 @@ class NothingReady:
     def told(self, caller: str, filters: str, also_held: Sequence[str]) -> str:
         """The message: why, and what to do now."""
         parts = [f"{self.in_progress} in progress"] if self.in_progress else []
-        parts += [f"{count} {WORDS[kind]}" for kind, count in self.waiting_on.model_dump().items() if count]
+        parts += [told_waiting(self.waiting_on)] if told_waiting(self.waiting_on) else []
         parts += ["; ".join(["the " + text for text in self.holders])] if self.holders else []
         parts += [f"{len(self.invalid)} cannot be read ({listed_few(self.invalid)})"] if self.invalid else []
         why = ", ".join(parts) or ("no open task matches" if filters else "no open task is left")
@@ -89,3 +89,8 @@ def _invalid(wanted: Wanted, snapshot: Snapshot) -> tuple[str, ...]:
     if wanted.batch is None:
         return tuple(error.path for error in snapshot.invalid) if not wanted.told() else ()
     return tuple(e.path for e in snapshot.invalid if e.task_id.casefold() in wanted.batch.keys)
+
+
+def told_waiting(waiting_on: WaitingOn) -> str:
+    """What tasks wait for, in words; "" when none does."""
+    return ", ".join(f"{count} {WORDS[kind]}" for kind, count in waiting_on.model_dump().items() if count)

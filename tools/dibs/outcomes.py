@@ -40,6 +40,7 @@ class Outcome(BaseModel):
 
     task_id: str
     status: OutcomeStatus
+    title: str = ""
     outcome: str = ""
     reason: str = ""
     commit: str = ""
@@ -80,6 +81,7 @@ def _of_file(stored: StoredTask, told: OutcomeStatus, heading: str, reason: str)
     outcome = Outcome(
         task_id=stored.task.id,
         status=told,
+        title=_cut(stored.task.title),
         outcome=_cut(_header(stored, "outcome")) if told == "success" else "",
         reason=_cut(said) if told != "success" else "",
         commit=_cut(_header(stored, "commit")) if told == "success" else "",
@@ -108,6 +110,8 @@ def read_report(body: str, heading: str) -> Mapping[str, str]:
         labelled = _LABEL.fullmatch(paragraph.strip())
         if labelled:
             last = labelled[1]
+        elif last == "By":  # who it was says nothing of what follows
+            last = ""
         content = labelled[2] if labelled else paragraph
         parts[last] = "\n\n".join(part for part in (parts.get(last, ""), content.strip()) if part)
     return parts

@@ -6,9 +6,11 @@ What each pair of records means is said by the truth table (``store/truth.py``);
 from __future__ import annotations
 
 from dibs import reports
+from dibs.notifying import post_if_wanted
 from dibs.store.claims import Claim, Ending, How, Owner, slug
 from dibs.store.errors import MalformedTask, TaskNotFound
 from dibs.store.ledger import Hold
+from dibs.store.notices import Notice
 from dibs.store.reading import StoredTask
 from dibs.store.snapshot import Around
 from dibs.store.steps import reached
@@ -102,6 +104,8 @@ def end_claim(
     """The last two steps of every ending: journal, then the claim file moves to the endings."""
     now = store.now()
     hold.note(now, how, id=claim.id, token=claim.token, caller=claim.owner.caller, status=status)
+    notice = Notice(id=claim.id, path=claim.path, status=status, caller=claim.owner.caller, at=now)
+    post_if_wanted(store, hold, notice, claim.token)
     reached("end.journal")
     hold.end(Ending(claim=claim, how=how, at=now, left_status=status, answer=answer, report=report))
     reached("end.claim_file")

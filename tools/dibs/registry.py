@@ -29,6 +29,7 @@ from dibs.get_batch import (
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
 from dibs.get_task import GetRequest, GetResult, get_task
 from dibs.list_tasks import ListRequest, ListResult, list_tasks
+from dibs.notifying import give_notices
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.renew_task import RenewRequest, RenewResult, renew_task
 from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
@@ -67,11 +68,15 @@ class Tool:
         return " ".join((self.verb.__doc__ or "").split())
 
     def run(self, session: Session, request: Request, call: Call) -> Result:
-        """The verb's result. Raises DibsError; a file system that says no is one too, wherever it does."""
+        """The verb's result, once the notices that came of it are given. Raises DibsError; a file system that says no
+        is one too, wherever it does."""
         try:
-            return self.verb(session, request, call)
+            result = self.verb(session, request, call)
         except OSError as exc:
             raise session.store.failure(exc) from exc
+        finally:
+            warnings = give_notices(session.store)
+        return result.model_copy(update={"warnings": [*result.warnings, *warnings]}) if warnings else result
 
     def arguments(self, *, shell: bool) -> dict[str, Any]:
         """The request's fields by name; without those only a person at a shell has."""

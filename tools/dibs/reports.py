@@ -108,7 +108,9 @@ def reaped(
 
 
 def labelled(label: str, text: str) -> list[str]:
-    return [f"**{label}:** {text.strip()}"] if text.strip() else []
+    text = text.strip()
+    gap = "\n\n" if text.startswith(">") else " "  # a quotation begins on a line of its own
+    return [f"**{label}:**{gap}{text}"] if text else []
 
 
 def bullets(label: str, items: Sequence[str]) -> list[str]:

@@ -88,7 +88,8 @@ def as_markdown(found: SummaryResult) -> str:
                     text for text in (row.outcome, row.reason, row.summary, row.commit and f"`{row.commit}`") if text
                 )
                 who = f" ({row.caller})" if row.caller else ""
-                lines.append(f"- `{row.task_id}`{who}{': ' + told if told else ''}")
+                title = f" {row.title}" if row.title != row.task_id else ""
+                lines.append(f"- `{row.task_id}`{title}{who}{': ' + told if told else ''}")
             lines.append("")
     if found.skipped:
         lines += ["## Skipped", "", *(f"- `{row.task_id}`: {row.why}" for row in found.skipped), ""]

@@ -75,10 +75,12 @@ def print_workers(console: Console, summary: Answer) -> None:
 def outcome_line(row: Answer) -> Text:
     """One task's outcome on one line."""
     told = [row[name] for name in ("outcome", "reason", "summary", "commit") if row[name]]
+    title = row["title"] if row["title"] != row["task_id"] else ""
     return Text.assemble(
         shown(f"{row['status']:<8}", OUTCOME_STYLES[row["status"]]),
         shown(row["task_id"], "bold"),
-        shown(f"  {row['caller']}" if row["caller"] else ""),
+        shown(f"  {title}" if title else ""),
+        shown(f"  {row['caller']}" if row["caller"] else "", "dim"),
         shown(f"  {' · '.join(told)}" if told else "", "dim"),
     )
 

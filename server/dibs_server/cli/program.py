@@ -161,6 +161,52 @@ def batch_wait_command(name: str, cursor: str, timeout: float | None, tasks_dir:
     sys.exit(run_wait(tasks_dir, {"ids": [], "batch": name, "cursor": cursor}, timeout, as_json=as_json))
 
 
+@program.command("work")
+@click.option("--batch", default="", help="Only from this batch.")
+@click.option("--caller", default="", help="A name of your own.")
+@click.option("--project", default="", help="Only this project.")
+@click.option("--complexity", default="", help="Only this complexity.")
+@click.option("--type", "type_", default="", help="Only this type.")
+@click.option("--tags", multiple=True, help="Has all of these.")
+@click.option("--max", "most", type=click.IntRange(0), default=0, metavar="N", help="At most so many tasks; 0: all.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="How many at once.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End a program after this.")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND {path}")
+def work_command(
+    batch: str, caller: str, project: str, complexity: str, type_: str, tags: tuple[str, ...], most: int, jobs: int,
+    timeout: float | None, tasks_dir: str | None, as_json: bool, command: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Run a program on each task, one after another: xargs that does no item twice.
+
+    Claims a task, runs COMMAND with {path} {id} {title} {file} filled in, completes the task when it ends with 0, else
+    blocks it with the end of its output, and takes the next. Start it as often as you like, at the same time. In a
+    batch it waits for what others hold, which comes back if they die.
+
+    {path} is the file that a batch's task was made for, else the task file, which {file} always is; without any of them
+    the path comes last. Exit codes: 0 all that was run is done, 4 some was not. Ctrl-C finishes what runs, a second one
+    gives it back.
+    """
+    from dibs_server.cli.work_command import run_work
+
+    claim = {"batch": batch, "caller": caller, "project": project, "complexity": complexity, "type": type_}
+    options = {"command": command, "most": most, "jobs": jobs, "timeout": timeout}
+    sys.exit(run_work(tasks_dir, {**claim, "tags": list(tags)}, options, as_json=as_json))
+
+
+@program.command("logs")
+@click.argument("id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on as long as the task is being worked on.")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with the last megabyte of it.")
+def logs_command(id: str, follow: bool, tasks_dir: str | None, as_json: bool) -> None:
+    """Print what the last program wrote that worked on a task."""
+    from dibs_server.cli.logs_command import run_logs
+
+    sys.exit(run_logs(tasks_dir, id, follow=follow, as_json=as_json))
+
+
 @program.command("watch")
 @click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
 @click.option(

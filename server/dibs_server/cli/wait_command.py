@@ -18,16 +18,7 @@ from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.wait_for_tasks import PAUSE_SECONDS, WaitResult
 from dibs_server.cli.batch_view import outcome_line
-from dibs_server.cli.console import (
-    EXIT_CODES,
-    GIVEN_UP,
-    abandon_stdout,
-    complain,
-    fail,
-    out,
-    print_json_line,
-    shown,
-)
+from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, abandon_stdout, complain, fail, out, print_json_line
 from dibs_server.cli.from_table import open_session
 
 NOT_ALL_DONE = 4
@@ -135,7 +126,7 @@ class Lines:
         for ending in result.endings:
             self._console.print(outcome_line(ending.model_dump()))
         if result.finished:
-            self._console.print(shown(result.message))
+            self._console.print(f"all {result.total} ended")
 
 
 class Bar:

@@ -5,6 +5,7 @@
     DibsError
     ├── TaskNotFound        not_found          no task has this id
     ├── BatchNotFound       not_found          no batch has this name
+    ├── OutputNotFound      not_found          no output of this task is kept
     ├── MalformedTask       invalid_task       the file cannot be read, or not edited safely
     ├── TaskChanged         task_changed       somebody keeps changing the file
     ├── ChecklistOpen       checklist          unticked items are left
@@ -52,6 +53,10 @@ class TaskNotFound(DibsError):
 
 
 class BatchNotFound(DibsError):
+    code = "not_found"
+
+
+class OutputNotFound(DibsError):
     code = "not_found"
 
 

@@ -90,6 +90,25 @@ class Claims(_Section):
         return self
 
 
+class Notify(_Section):
+    """Whom to tell of tasks that nobody will go on with by themselves."""
+
+    command: tuple[str, ...] = Field(
+        (), description="A program and its arguments, started without a shell; {id} {status} {title} {reason} {caller} "
+        "{path} {at} are filled in.",
+    )  # fmt: skip
+    on: tuple[Literal["blocked", "failed"], ...] = Field(
+        ("blocked", "failed"), description="Statuses to tell of, once for each task that comes to one."
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _begins_with_a_program(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if given and not given[0].strip():
+            raise ValueError("its first word must name a program")
+        return given
+
+
 class Settings(_Section):
     """Everything that can be set, at its default."""
 
@@ -97,6 +116,7 @@ class Settings(_Section):
     exclude: tuple[Pattern, ...] = Field((), description="Globs of files that are never tasks.")
     profile: Literal["worker", "coordinator"] = Field("worker", description="The tools `dibs serve` offers.")
     body_characters: int = Field(20_000, ge=200, le=30_000, description="How much of a task's body one answer has.")
+    keep_output_days: float = Field(7, ge=0, le=3650, description="How long output of started programs is kept.")
     trust_file_system: bool = Field(
         False, description="Use file systems (nfs, cifs, fuse, …) whose locks may not exclude other machines."
     )
@@ -108,6 +128,7 @@ class Settings(_Section):
     unclaimable_types: tuple[str, ...] = Field(("learn",), description="Further types that are never claimed.")
     assignees: Assignees = Assignees()
     claims: Claims = Claims()
+    notify: Notify = Notify()
 
     @field_validator("include", "exclude")
     @classmethod
@@ -180,7 +201,7 @@ def _complaint(error: Mapping[str, object]) -> str:
     where = ".".join(names) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
-    sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims}
+    sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims, "notify": Notify}
     section = sections.get(names[0], Settings)
     near = difflib.get_close_matches(_cut(names[-1]), section.model_fields, n=1)
     return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

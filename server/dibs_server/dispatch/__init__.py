@@ -1,0 +1,1 @@
+"""Running programs on tasks, each under a claim of its own."""

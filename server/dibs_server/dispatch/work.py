@@ -1,0 +1,301 @@
+"""``dibs work``: claims a task, runs a program on it, completes or blocks it by the exit code, and takes the next.
+
+Any number of these work side by side. What one of them held when it was killed comes back when its lease passes, and
+is done by the others, which wait for that.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from dibs.answers import WaitingOn
+from dibs.block_task import BlockRequest, block_task
+from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
+from dibs.complete_task import CompleteRequest, complete_task
+from dibs.notifying import give_notices
+from dibs.outcomes import Outcome, OutcomeStatus
+from dibs.release_task import ReleaseRequest, release_task
+from dibs.renewing import renew_claims
+from dibs.session import Call, Session
+from dibs.store.errors import DibsError
+from dibs.store.runs import new_run, output_path
+from dibs_server.dispatch.child import Child, Ended, tail_of
+
+LOOK_SECONDS = 1.0
+PLACES = ("{path}", "{id}", "{title}", "{file}")
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """``claim`` says which tasks; ``command`` are the words of the program, with places to be filled in. ``most`` tasks
+    at most (0: all), ``jobs`` at once; each ended after ``timeout`` seconds (None: never)."""
+
+    command: tuple[str, ...]
+    claim: ClaimRequest
+    most: int = 0
+    jobs: int = 1
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task being worked on; ``path`` is the file it is about: the one it was made for, else its own."""
+
+    task_id: str
+    title: str
+    path: str
+    file: str
+    token: str
+    output: Path
+    started: float
+
+
+class WorkView(Protocol):
+    """Whoever shows what happens; called from several threads, one at a time."""
+
+    def started(self, job: Job) -> None: ...
+    def ended(self, job: Job, outcome: Outcome) -> None: ...
+    def waiting(self) -> None: ...
+
+
+@dataclass
+class Work:
+    """One run, shared by its threads. ``left`` is what nobody can take, once nothing is left that somebody could."""
+
+    session: Session
+    options: WorkOptions
+    view: WorkView
+    run: Path = field(init=False)
+    outcomes: list[Outcome] = field(default_factory=list)
+    left: WaitingOn | None = None
+
+    def __post_init__(self) -> None:
+        store = self.session.store
+        runs = store.ledger.folder / "runs"
+        self.run = store.change(lambda hold: new_run(runs, "work", store.now(), store.settings.keep_output_days))
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._over = threading.Event()
+        self._claimed = 0
+        self._children: dict[str, Child] = {}
+        self._paths = self._paths_of_batch()
+
+    def go(self) -> None:
+        """Work until nothing is left, or until told to stop. Raises DibsError when nothing can be claimed."""
+        renewer = threading.Thread(target=self._renew, name="dibs-renew", daemon=True)
+        renewer.start()
+        try:
+            with ThreadPoolExecutor(self.options.jobs) as pool:
+                for ended in [pool.submit(self._work_off) for _ in range(self.options.jobs)]:
+                    ended.result()
+        finally:
+            self._over.set()
+            renewer.join()
+            with suppress(OSError):
+                self.run.rmdir()  # if nothing was written
+
+    def stop(self, *, now: bool = False) -> None:
+        """Start nothing more; ``now``: end what runs too, and give its tasks back."""
+        self._stopping.set()
+        if now:
+            with self._lock:
+                children = list(self._children.values())
+            for child in children:
+                child.stop("it was interrupted")
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def _paths_of_batch(self) -> dict[str, str]:
+        name = self.options.claim.batch
+        if not name:
+            return {}
+        return {item.id.casefold(): item.path for item in self.session.store.batches.get(name).items if item.path}
+
+    def _work_off(self) -> None:
+        try:
+            while not self._stopping.is_set() and self._one_more():
+                claimed = self._claim()
+                if claimed is None:
+                    return
+                self._do(claimed)
+        except BaseException:
+            self._stopping.set()
+            raise
+
+    def _one_more(self) -> bool:
+        """Whether another task may be claimed; counts it, if so."""
+        with self._lock:
+            if self.options.most and self._claimed >= self.options.most:
+                return False
+            self._claimed += 1
+            return True
+
+    def _claim(self) -> ClaimResult | None:
+        """The next task, once there is one; None: nothing is left, or we are to stop.
+
+        In a batch it waits for what others hold: it may come back, if they die.
+        """
+        while not self._stopping.is_set():
+            call = Call()
+            result = claim_next_task(self.session, self.options.claim, call)
+            give_notices(self.session.store)  # a claim may have taken back what was lost for the last time
+            if result.status == "claimed":
+                return result
+            if not self.options.claim.batch or result.retry_after_seconds is None:
+                self.left = result.waiting_on
+                return None
+            with self._lock:
+                if not self._children:
+                    self.view.waiting()
+            self._stopping.wait(LOOK_SECONDS)
+        return None
+
+    def _do(self, claimed: ClaimResult) -> None:
+        job = self._job(claimed)
+        with self._lock:
+            self.view.started(job)
+        outcome = self._end(job, self._run_program(job))
+        give_notices(self.session.store)
+        with self._lock:
+            self.outcomes.append(outcome)
+            self.view.ended(job, outcome)
+
+    def _job(self, claimed: ClaimResult) -> Job:
+        assert claimed.task is not None
+        assert claimed.claim_token is not None
+        task, token = claimed.task, claimed.claim_token
+        return Job(
+            task_id=task.id,
+            title=task.title,
+            path=self._paths.get(task.id.casefold(), task.path),
+            file=task.path,
+            token=token,
+            output=output_path(self.run, task.id, token),
+            started=time.monotonic(),
+        )
+
+    def _run_program(self, job: Job) -> Ended | OSError:
+        extra = {
+            "DIBS_TASK_ID": job.task_id,
+            "DIBS_TASK_FILE": job.file,
+            "DIBS_CLAIM": job.token,
+            "DIBS_TASKS_DIR": str(self.session.store.tasks_dir),
+        }
+        try:
+            child = Child(filled(self.options.command, job), job.output, extra)
+        except OSError as exc:
+            return exc
+        with self._lock:
+            self._children[job.token] = child
+        try:
+            return child.wait(self.options.timeout)
+        finally:
+            with self._lock:
+                del self._children[job.token]
+
+    def _end(self, job: Job, ended: Ended | OSError) -> Outcome:
+        """Complete, block or give back; or see how the program ended its task itself."""
+        claim = self.session.store.ledger.claim(job.task_id)
+        if claim is None or claim.token != job.token:
+            return _outcome(job, "failed", _no_longer_ours(ended))
+        try:
+            return self._report(job, ended)
+        except DibsError as error:
+            return _outcome(job, "failed", error.message)
+
+    def _report(self, job: Job, ended: Ended | OSError) -> Outcome:
+        session, tail, seconds = self.session, tail_of(job.output), round(time.monotonic() - job.started, 1)
+        what = shlex.join(self.options.command)
+        if isinstance(ended, Ended) and ended.why and self._stopping.is_set():
+            session.named(job.task_id, job.token)
+            release_task(session, ReleaseRequest(id=job.task_id, claim_token=job.token), Call())
+            return _outcome(job, "failed", f"{ended.why}; the task was given back")
+        if isinstance(ended, Ended) and ended.code == 0 and not ended.why:
+            summary = f"`{what}` ended with exit code 0 after {seconds:g} s."
+            complete_task(
+                session,
+                CompleteRequest(
+                    id=job.task_id, claim_token=job.token, summary=summary, evidence=quoted(tail), ignore_checklist=True
+                ),
+                Call(),
+            )
+            return _outcome(job, "success", "", tail)
+        told = ended.told() if isinstance(ended, Ended) else f"it could not be started: {ended.strerror}"
+        reason = f"`{what}` failed after {seconds:g} s: {told}"
+        block_task(
+            session,
+            BlockRequest(
+                id=job.task_id, claim_token=job.token, reason=reason, kind="agent", evidence=quoted(tail),
+                next_step=f"See `dibs logs {shlex.quote(job.task_id)}`; once it is mended, `dibs reopen` the task.",
+            ),
+            Call(),
+        )  # fmt: skip
+        return _outcome(job, "blocked", told, tail)
+
+    def _renew(self) -> None:
+        """Keep the claims up while programs run, and end the programs whose claims are over."""
+        while not self._over.wait(self._renew_seconds()):
+            with self._lock:
+                running = dict(self._children)
+            for claim in self.session.held():
+                if claim.token in running:
+                    self.session.named(claim.id, claim.token)
+            with suppress(DibsError, OSError):
+                renew_claims(self.session)
+            held = {claim.token for claim in self.session.held()}
+            for token, child in running.items():
+                if token not in held:
+                    child.stop("its claim is over")
+
+    def _renew_seconds(self) -> float:
+        try:
+            return self.session.store.settings.claims.renew_seconds
+        except DibsError:
+            return 40.0
+
+
+def filled(command: Sequence[str], job: Job) -> list[str]:
+    """The words with what belongs in their places; where there is no place, the path comes last, as with xargs."""
+    values = {"{path}": job.path, "{id}": job.task_id, "{title}": job.title, "{file}": job.file}
+    if not any(place in word for word in command for place in PLACES):
+        return [*command, job.path]
+    return [_filled(word, values) for word in command]
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    """In one pass, so that a path with braces in it is not filled in again."""
+    first = min((place for place in values if place in word), key=word.index, default=None)
+    if first is None:
+        return word
+    before, _, after = word.partition(first)
+    return before + values[first] + _filled(after, values)
+
+
+def _outcome(job: Job, status: OutcomeStatus, reason: str, tail: str = "") -> Outcome:
+    last = tail.splitlines()[-1] if tail.splitlines() else ""
+    return Outcome(task_id=job.task_id, status=status, title=job.title, reason=reason, summary=last)
+
+
+def _no_longer_ours(ended: Ended | OSError) -> str:
+    told = ended.told() if isinstance(ended, Ended) else str(ended)
+    return f"the task was ended or taken by somebody else while the program ran ({told})"
+
+
+def quoted(tail: str) -> str:
+    """Output as a report takes it: quoted, so that nothing in it counts as a heading or a checklist of the task."""
+    if not tail:
+        return ""
+    longest = max((len(run) for run in re.findall("`+", tail)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join(f"> {line}" for line in [f"{fence}text", *tail.splitlines(), fence])
