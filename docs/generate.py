@@ -33,13 +33,16 @@ def tools_page() -> str:
         NOTE + "# Tools\n\nWhat `dibs serve` offers to agents. The same rows make the subcommands of `dibs`.\n\n"
         "Every result has all its keys, every time; what does not apply is null or empty (`task` is null when nothing "
         "was claimed, `projects` when they were not asked for). An error has `code`, `message`, `task_id` and the "
-        "facts of the case.\n"
+        "facts of the case.\n\n"
+        "Workers are offered the first six; with `dibs serve --profile coordinator`, or `profile` in the settings, the "
+        "others are offered too.\n"
     ]
     return "\n".join(parts + [_tool(tool) for tool in TOOLS if tool.profile != "shell"])
 
 
 def _tool(tool: Tool) -> str:
-    lines = [f"## {tool.name}\n", f"{tool.description}\n", f"On the command line: `dibs {tool.command}`.\n"]
+    profile = "" if tool.profile == "worker" else f" Offered by the {tool.profile} profile."
+    lines = [f"## {tool.name}\n", f"{tool.description}\n", f"On the command line: `dibs {tool.command}`.{profile}\n"]
     schema = input_schema(tool)
     lines += ["| argument | type | |", "| --- | --- | --- |"]
     for name, prop in schema["properties"].items():
@@ -54,6 +57,11 @@ def _tool(tool: Tool) -> str:
 def _type(prop: dict[str, Any]) -> str:
     if "enum" in prop:
         return " \\| ".join(f"`{word}`" for word in prop["enum"])
+    if prop["type"] == "array" and prop["items"]["type"] == "object":
+        fields = ", ".join(f"`{name}`" for name in prop["items"]["properties"])
+        return (
+            f"list of objects with {fields}; required: {', '.join(f'`{name}`' for name in prop['items']['required'])}"
+        )
     if prop["type"] == "array":
         return f"list of {prop['items']['type']}s"
     bounds = [f"{word} {prop[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in prop]

@@ -75,7 +75,9 @@ def mcp_door(era: str) -> Callable[[Path], AbstractContextManager[Entrance]]:
 
     @contextmanager
     def opened(tasks_dir: Path) -> Iterator[Entrance]:
-        client = Client(Door(lambda: tasks_dir).server(), mode=era, read_timeout_seconds=PATIENCE_SECONDS)
+        client = Client(
+            Door(lambda: tasks_dir, "coordinator").server(), mode=era, read_timeout_seconds=PATIENCE_SECONDS
+        )
         with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(client):
 
             def call(name: str, **arguments: Any) -> Answer:
@@ -119,13 +121,18 @@ def words(name: str, arguments: Mapping[str, Any]) -> list[str]:
     """A call of a tool as the words of a command line."""
     flags: list[str] = []
     for key, value in arguments.items():
-        if key in ("id", "title") and name != "claim_next_task":
+        if key in ("id", "title") and tool_named(name).request.model_fields[key].is_required():
             flags.append(value)
         elif isinstance(value, bool):
             flags += [f"--{key.replace('_', '-')}"] if value else []
         else:
-            flags += [f"--{key.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value)]
+            flags += [f"--{key.replace('_', '-')}", listed(value) if isinstance(value, list) else str(value)]
     return [tool_named(name).command, *flags]
+
+
+def listed(values: list[Any]) -> str:
+    """A list as one word: texts with commas, objects as JSON."""
+    return ",".join(values) if all(isinstance(value, str) for value in values) else json.dumps(values)
 
 
 def exit_code_of(answer: Answer) -> int:

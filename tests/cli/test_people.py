@@ -149,6 +149,19 @@ def test_what_is_added_can_be_claimed(ask: Ask, tasks_dir: Path) -> None:
     assert (claimed["tags"], claimed["files"], claimed["due"]) == (["a", "b"], ["door.py"], "2027-01-31")
 
 
+def test_a_task_may_be_given_its_id(ask: Ask) -> None:
+    assert ask("add", "Paint", "--id", "T-7")["task"]["id"] == "T-7"
+    assert ask("show", "t-7")["task"]["title"] == "Paint"
+
+
+def test_tasks_are_read_from_standard_input(tasks_dir: Path) -> None:
+    tasks = [{"id": "a", "title": "Prime"}, {"title": "Paint", "depends_on": ["a"]}]
+    result = run_dibs("create", "--tasks", "-", "--tasks-dir", str(tasks_dir), stdin=json.dumps(tasks))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Added 2 tasks in {tasks_dir}: a, task-")
+    assert len(list(tasks_dir.glob("*.md"))) == 2
+
+
 def test_a_dependency_that_is_not_there_is_warned_of(ask: Ask) -> None:
     assert "t-9" in ask("add", "Paint", "--depends-on", "t-9")["warnings"][0]
 

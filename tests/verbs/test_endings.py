@@ -318,7 +318,7 @@ def test_an_added_task_is_a_file_that_reads_as_it_was_asked_for(session: Session
     assert (task.tags, task.depends_on, task.files) == (("a", "yes", "1.0"), ("00123",), ("src/**",))
     assert (task.assignees, task.due, task.parent, task.priority) == (("@codex",), "2026-02-01", "epic-1", 1)
     assert text.endswith("Please.\n\n---\nstatus: done\n")
-    assert result.warnings == ["it depends on 00123, which does not exist (yet)"]
+    assert result.warnings == [f"{result.task.id} depends on 00123, which does not exist (yet)"]
 
 
 def test_an_added_task_can_be_claimed_at_once(session: Session, tasks_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
 OFTEN_MEANT = {"task_id": ["id"], "taskid": ["id"], "task": ["id"], "token": ["claim_token"]}
 MISSPELT = 0.75
 NAMES_TOLD = 10
+ERRORS_TOLD = 20
 NAME_CHARACTERS = 80
 """Of a name that is not ours: a client may send megabytes of them, and would get them back twice."""
 
@@ -24,26 +25,35 @@ NAME_CHARACTERS = 80
 def input_schema(tool: Tool, *, shell: bool = False) -> dict[str, Any]:
     """The tool's arguments as one flat JSON Schema object that every client takes: no $ref, anyOf, const or title.
 
-    ``shell``: with those that only a person at a shell has.
+    An argument that is a list of objects has such a schema in it. ``shell``: with those that only a person at a shell
+    has.
     """
     schema = tool.request.model_json_schema()
-    names = tool.arguments(shell=shell)
-    properties = {name: _flat(prop) for name, prop in schema["properties"].items() if name in names}
+    return _flat_object(schema, tool.arguments(shell=shell), schema.get("$defs", {}))
+
+
+def _flat_object(schema: dict[str, Any], names: Collection[str], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {name: _flat(prop, definitions) for name, prop in schema["properties"].items() if name in names}
     required = [name for name in schema.get("required", []) if name in names]
     return {"type": "object", "properties": properties, "required": required}
 
 
-def _flat(prop: dict[str, Any]) -> dict[str, Any]:
+def _flat(prop: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """One property: a choice is not told that it may also be empty, bounds on texts are the server's business."""
     if "enum" in prop:
         prop = {**prop, "enum": [word for word in prop["enum"] if word]}
-    dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength"}
+    dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength", "minItems"}
     flat = {key: value for key, value in prop.items() if key not in dropped}
-    if isinstance(flat.get("items"), dict):
-        flat["items"] = {"type": flat["items"]["type"]}
+    if isinstance(items := flat.get("items"), dict):
+        flat["items"] = {"type": items["type"]} if "type" in items else _flat_items(items, definitions)
     if flat.get("default") in ("", [], 0, False):
         del flat["default"]
     return flat
+
+
+def _flat_items(items: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    item = definitions[items["$ref"].rsplit("/", 1)[1]]
+    return _flat_object(item, item["properties"], definitions)
 
 
 def read_arguments(tool: Tool, given: Mapping[str, Any]) -> tuple[Request, list[str]]:
@@ -95,7 +105,8 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (),
         return tool.request.model_validate(values)
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_context=False)
-        told = "; ".join(f"{error['loc'][0]}: {_told(dict(error))}" for error in wrong)
+        told = "; ".join(f"{_place(error['loc'])}: {_told(dict(error), tool)}" for error in wrong[:ERRORS_TOLD])
+        told += f"; and {len(wrong) - ERRORS_TOLD} more" if len(wrong) > ERRORS_TOLD else ""
         unknown = f"; not known: {', '.join(map(told_name, foreign[:NAMES_TOLD]))}" if foreign else ""
         unknown += f" and {len(foreign) - NAMES_TOLD} more" if len(foreign) > NAMES_TOLD else ""
         raise InvalidArguments(
@@ -103,13 +114,31 @@ def validate(tool: Tool, values: Mapping[str, Any], foreign: Sequence[str] = (),
         ) from exc
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    if error["type"] == "missing":
-        return "this argument is required"
-    if error["type"] == "string_too_short":
-        return "this must not be empty"
-    message = str(error["msg"]).replace(" or ''", "").replace("Input should be", "it should be")
-    return f"{message}, not {error['input']!r:.80}"
+def _place(loc: Sequence[str | int]) -> str:
+    """Where a wrong value is: an argument, or an item of a list, or a field of such an item."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part:.{NAME_CHARACTERS}}" for part in loc)[1:]
+
+
+def _told(error: Mapping[str, Any], tool: Tool) -> str:
+    match error["type"]:
+        case "missing":
+            return "this argument is required"
+        case "string_too_short" | "too_short":
+            return "this must not be empty"
+        case "extra_forbidden":
+            return _unknown_field(error["loc"], tool)
+        case "model_type":
+            message = "it should be an object"
+        case _:
+            message = str(error["msg"]).removeprefix("Value error, ").replace(" or ''", "")
+    return f"{message.replace('Input should be', 'it should be')}, not {error['input']!r:.80}"
+
+
+def _unknown_field(loc: Sequence[str | int], tool: Tool) -> str:
+    """A field of an object in a list is not ignored as a foreign argument is: no client adds any there."""
+    fields = input_schema(tool)["properties"][loc[0]]["items"]["properties"]
+    near = difflib.get_close_matches(str(loc[-1])[:NAME_CHARACTERS].casefold(), fields, n=1, cutoff=MISSPELT)
+    return "there is no such field, " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(fields)}")
 
 
 def output_schema(tool: Tool) -> dict[str, Any]:

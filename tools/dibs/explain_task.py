@@ -43,7 +43,7 @@ def explain_task(session: Session, request: ExplainRequest, call: Call) -> Expla
     claim = store.ledger.claim(task.id)
     held = held_now(store, snapshot, store.ledger.standing())
     found = list(obstacles(task, snapshot, store.settings, caller=request.caller or None, held=held))
-    cycle = find_cycle(task, snapshot)
+    cycle = find_cycle(task, snapshot.tasks.get)
     texts = [obstacle.text for obstacle in found]
     if claim is not None:
         texts = [f"it is held by {claim.owner.caller or 'somebody'} until {stamp(claim.lease_until)} at least"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from dibs.store.header import Change, Raw, TaskFile
-from dibs.store.task_file import edit_header, read_task_file
+from dibs.store.task_file import edit_header, flow_list, read_task_file
 
 EMPTY = b"---\nid: x\ntitle: x\nstatus: active\n---\n"
 
@@ -21,7 +20,7 @@ def new_task_file(title: str, body: str, keys: Mapping[str, str | int | Sequence
         elif isinstance(value, int):
             changes[key] = Raw(f" {value}")
         elif value:
-            changes[key] = Raw(" " + json.dumps(list(value), ensure_ascii=False))
+            changes[key] = flow_list(value)
     empty = read_task_file(EMPTY)
     assert empty is not None
     file = edit_header(empty, changes)

@@ -13,6 +13,7 @@ from dibs.cancel_batch import CancelBatchRequest, CancelBatchResult, cancel_batc
 from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task, pause_before_retry
 from dibs.complete_task import CompleteRequest, complete_task
 from dibs.create_batch import CreateBatchRequest, CreateBatchResult, create_batch
+from dibs.create_tasks import CreateRequest, CreateResult, create_tasks
 from dibs.examine_tasks_dir import DoctorRequest, DoctorResult, examine_tasks_dir
 from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
 from dibs.get_batch import (
@@ -109,6 +110,7 @@ TOOLS: tuple[Tool, ...] = (
          "shell", read_only=True),
     Tool("cancel_batch", "batch cancel", cancel_batch, CancelBatchRequest, CancelBatchResult, "Cancel batch",
          "shell"),
+    Tool("create_tasks", "create", create_tasks, CreateRequest, CreateResult, "Add tasks", "coordinator"),
     Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
     Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),
     Tool("explain_task", "why", explain_task, ExplainRequest, ExplainResult, "Explain task", "shell", read_only=True),

@@ -76,6 +76,8 @@ def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Para
     described = prop.get("description", "")
     if prop["type"] == "boolean":
         return click.Option([flag, name], is_flag=True, help=described)
+    if prop["type"] == "array" and prop["items"]["type"] == "object":
+        return click.Option([flag, name], metavar="JSON", required=required, help=f"{described} - reads it from stdin.")
     kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
     many = prop["type"] == "array"
     return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)

@@ -5,7 +5,7 @@ Pure: the same rule proposes candidates from the index, decides on the bytes of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -144,16 +144,28 @@ def _relatives(task: Task, around: Around) -> Iterator[Obstacle]:
         yield Obstacle("other", f"{cancelled}, which it belongs to, is cancelled", (cancelled,))
 
 
-def find_cycle(task: Task, around: Around) -> tuple[str, ...]:
-    """The ids of a dependency cycle through this task, first one repeated at the end; empty when there is none."""
-    paths: list[tuple[Task, ...]] = [(task,)]
-    seen: set[str] = set()
-    for path in paths:
-        for dep in path[-1].depends_on:
-            if dep.casefold() == task.key:
-                return (*(step.id for step in path), task.id)
-            found = around.tasks.get(dep.casefold())
-            if found is not None and found.key not in seen:
-                seen.add(found.key)
-                paths.append((*path, found))
+def find_cycle(task: Task, find: Callable[[str], Task | None]) -> tuple[str, ...]:
+    """The ids of a dependency cycle through this task, first one repeated at the end; empty when there is none.
+
+    ``find`` gives the task of a key, if there is one.
+    """
+    reached_from: dict[str, Task] = {}
+    steps = [task]
+    for step in steps:
+        for dep in step.depends_on:
+            key = dep.casefold()
+            if key == task.key:
+                return (*_way(task, step, reached_from), task.id)
+            found = find(key)
+            if found is not None and key not in reached_from:
+                reached_from[key] = step
+                steps.append(found)
     return ()
+
+
+def _way(first: Task, last: Task, reached_from: Mapping[str, Task]) -> tuple[str, ...]:
+    ids = [last.id]
+    while last is not first:
+        last = reached_from[last.key]
+        ids.append(last.id)
+    return tuple(reversed(ids))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dibs.store.errors import MalformedTask
@@ -87,6 +87,11 @@ def _scalar(text: str, quote: str) -> str:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+
+
+def flow_list(items: Sequence[str]) -> Raw:
+    """A list of texts on one line, as a value to put into a header."""
+    return Raw(f" [{', '.join(_scalar(item, '') for item in items)}]")
 
 
 def _checked(file: TaskFile, header: str, changes: Mapping[str, Change]) -> TaskFile:

@@ -316,3 +316,11 @@ class TaskStore:
         publish_new(target, file.data, hold.tmp, durable=True)
         self.read(path)
         return task
+
+    def unmake(self, path: str, file: TaskFile) -> None:
+        """Remove what ``create`` made, if it is there and nobody has changed it since."""
+        target = self.tasks_dir / path
+        with suppress(OSError):
+            if target.read_bytes() == file.data:
+                target.unlink()
+            self.index.look_again(path)
