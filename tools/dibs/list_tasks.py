@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.answers import Request, Result, Texts
 from dibs.holding import held_now
+from dibs.matching import statuses_of
 from dibs.session import Call, Session
-from dibs.store.errors import InvalidArguments
 from dibs.store.readiness import obstacles, reserved_for
-from dibs.store.settings import STATUS_WORDS, Settings
+from dibs.store.settings import Settings
 from dibs.store.task import Task
 
 
@@ -48,10 +48,10 @@ def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult
     store = session.store
     snapshot, settings = store.snapshot(), store.settings
     held = held_now(store, snapshot, store.ledger.standing())
-    _require_known(request, settings)
+    statuses = statuses_of(request.status, settings)
     rows = []
     for task in sorted(snapshot.tasks.values(), key=Task.sort_key):
-        if not _matches(task, request, settings):
+        if not _matches(task, request, statuses, settings):
             continue
         ready = next(obstacles(task, snapshot, settings, caller=request.assignee or None, held=held), None) is None
         if ready or not request.ready:
@@ -71,15 +71,7 @@ def list_tasks(session: Session, request: ListRequest, call: Call) -> ListResult
     return ListResult(total=len(rows), tasks=rows[: request.limit] if request.limit else rows, warnings=warnings)
 
 
-def _require_known(request: ListRequest, settings: Settings) -> None:
-    unknown = next((word for word in request.status if settings.status_of(word) is None), None)
-    if unknown is not None:
-        hint = "; what is ready is listed with --ready" if unknown == "ready" else ""
-        raise InvalidArguments(f"{unknown!r} is no status, there are {', '.join(STATUS_WORDS)}{hint}")
-
-
-def _matches(task: Task, request: ListRequest, settings: Settings) -> bool:
-    statuses = {settings.status_of(word) or word for word in request.status}
+def _matches(task: Task, request: ListRequest, statuses: frozenset[str], settings: Settings) -> bool:
     wanted = settings.caller_name(request.assignee).casefold()
     return (
         (not statuses or task.status in statuses)

@@ -35,6 +35,7 @@ from dibs.release_task import ReleaseRequest, release_task
 from dibs.renew_task import RenewRequest, RenewResult, renew_task
 from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
 from dibs.session import Call, Session
+from dibs.triage_tasks import TriageRequest, TriageResult, triage_tasks
 from dibs.wait_for_tasks import WaitRequest, WaitResult, pause_before_looking, progress_of_waiting, wait_for_tasks
 
 Profile = Literal["worker", "coordinator", "shell"]
@@ -111,6 +112,8 @@ TOOLS: tuple[Tool, ...] = (
     Tool("cancel_batch", "batch cancel", cancel_batch, CancelBatchRequest, CancelBatchResult, "Cancel batch",
          "shell"),
     Tool("create_tasks", "create", create_tasks, CreateRequest, CreateResult, "Add tasks", "coordinator"),
+    Tool("triage_tasks", "triage", triage_tasks, TriageRequest, TriageResult, "Triage tasks", "coordinator",
+         idempotent=True),
     Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
     Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),
     Tool("explain_task", "why", explain_task, ExplainRequest, ExplainResult, "Explain task", "shell", read_only=True),

@@ -29,12 +29,14 @@ class Call:
     """One call that its caller may give up on, from another thread, at any moment.
 
     Whatever the verb did is undone exactly once: by the verb while it runs, by whoever cancels once it has returned.
+    ``on_progress`` is told by a verb that goes through many tasks: what it does, how many are through, of how many.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._undo: Callable[[], None] | None = None
         self.cancelled = False
+        self.on_progress: Callable[[str, int, int], None] = lambda doing, through, of: None
 
     def check(self) -> None:
         if self.cancelled:

@@ -29,7 +29,7 @@ from dibs_server.cli.console import (
     out,
     print_json,
 )
-from dibs_server.cli.reading_view import reading_told
+from dibs_server.cli.reading_view import waiting_told
 from dibs_server.cli.render import render
 
 POSITIONAL = ("id", "title", "name")
@@ -102,7 +102,7 @@ def run_tool(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call:
     session = open_session(tasks_dir)
     request = validate(tool, values, called=tool.command)
     started = time.monotonic()
-    with _ctrl_c(call), reading_told(session.store.index):
+    with _ctrl_c(call), waiting_told(session.store.index, call):
         while True:
             result = tool.run(session, request, call)
             pause = tool.pause(request, result, time.monotonic() - started)

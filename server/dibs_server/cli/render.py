@@ -14,6 +14,7 @@ from dibs.answers import counted
 from dibs_server.cli.batch_view import print_batch, print_batches, print_created, print_summary
 from dibs_server.cli.console import plain, shown, warn
 from dibs_server.cli.findings_view import print_findings
+from dibs_server.cli.triage_view import print_triaged
 
 Answer = Mapping[str, Any]
 MAX_ID_WIDTH = 40
@@ -184,4 +185,5 @@ RENDERERS: Mapping[str, Callable[[Console, Answer], None]] = {
     "get_batch": print_batch,
     "list_batches": print_batches,
     "summarize_batch": print_summary,
+    "triage_tasks": print_triaged,
 }

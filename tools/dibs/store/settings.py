@@ -15,12 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.globs import compile_glob
 from dibs.store.places import in_main_worktree
+from dibs.store.section import Section
 from dibs.store.task_file import read_task_file
+from dibs.store.triage_settings import Triage
 
 SETTINGS_FILE = "settings.json"
 LEDGER_FOLDER = ".dibs"
@@ -57,11 +59,7 @@ def fold(word: str) -> str:
     return re.sub(r"[-_\s]", "", word).casefold()
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Assignees(_Section):
+class Assignees(Section):
     """Whom the names in ``assignee`` stand for."""
 
     anyone: tuple[str, ...] = Field(("anyone", "bot"), description="Names that reserve a task for nobody.")
@@ -72,7 +70,7 @@ class Assignees(_Section):
     )
 
 
-class Claims(_Section):
+class Claims(Section):
     """How long a claim is honoured, and by whom it is kept up."""
 
     lease_seconds: Seconds = Field(120, description="Lease of a claim that a server renews.")
@@ -90,7 +88,7 @@ class Claims(_Section):
         return self
 
 
-class Notify(_Section):
+class Notify(Section):
     """Whom to tell of tasks that nobody will go on with by themselves."""
 
     command: tuple[str, ...] = Field(
@@ -109,7 +107,7 @@ class Notify(_Section):
         return given
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be set, at its default."""
 
     include: tuple[Pattern, ...] = Field(("**/*.md",), description="Globs of the files that may be tasks.")
@@ -129,6 +127,7 @@ class Settings(_Section):
     assignees: Assignees = Assignees()
     claims: Claims = Claims()
     notify: Notify = Notify()
+    triage: Triage = Triage()
 
     @field_validator("include", "exclude")
     @classmethod
@@ -197,11 +196,18 @@ def _complaint(error: Mapping[str, object]) -> str:
     loc = error["loc"]
     names = [str(part) for part in loc] if isinstance(loc, tuple) else []
     if names[-1:] == ["[key]"]:
-        return f"{names[0]}: {names[1]!r} is not one of {', '.join(STATUS_WORDS)}"
+        ctx = error["ctx"]
+        known = str(ctx["expected"]).replace(" or ", ", ").replace("'", "") if isinstance(ctx, dict) else ""
+        return f"{'.'.join(names[:-2])}: {_cut(names[-2])!r} is not one of {known}"
     where = ".".join(names) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
-    sections: dict[str, type[BaseModel]] = {"assignees": Assignees, "claims": Claims, "notify": Notify}
+    sections: dict[str, type[BaseModel]] = {
+        "assignees": Assignees,
+        "claims": Claims,
+        "notify": Notify,
+        "triage": Triage,
+    }
     section = sections.get(names[0], Settings)
     near = difflib.get_close_matches(_cut(names[-1]), section.model_fields, n=1)
     return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

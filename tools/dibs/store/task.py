@@ -14,8 +14,9 @@ from typing import Literal
 from dibs.store.errors import MalformedTask
 from dibs.store.header import NESTED, TaskFile
 from dibs.store.settings import Settings, StatusWord
+from dibs.store.triage_settings import Complexity
 
-ComplexityOrNone = Literal["mechanical", "requires-judgment", "multi-step", "needs-decomposition", "blocked-human", ""]
+ComplexityOrNone = Literal[Complexity, ""]
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 DEFAULT_PRIORITY = 2
 ENDED: frozenset[StatusWord] = frozenset({"done", "cancelled", "failed"})

@@ -1,0 +1,1 @@
+"""Triage: what the rules propose for a task."""

@@ -1,0 +1,291 @@
+"""triage_tasks: go through many tasks, and enter in each what its text and its tags tell."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dibs.answers import Request, Result, Texts
+from dibs.matching import statuses_of
+from dibs.session import Call, Session
+from dibs.store.claims import slug
+from dibs.store.errors import DibsError, MalformedTask, TaskChanged
+from dibs.store.header import TaskFile
+from dibs.store.ledger import Hold, Standing
+from dibs.store.reading import StoredTask
+from dibs.store.snapshot import Snapshot
+from dibs.store.steps import reached
+from dibs.store.task import ENDED, Task
+from dibs.triage.rules import Proposal, propose, triaged
+
+LOT = 16
+"""How many tasks are worked out before the mutex is taken for them."""
+HOLD_SECONDS = 0.02
+
+
+class TriageRequest(Request):
+    ids: Annotated[Texts, Field(description="Only these tasks.")] = []
+    status: Annotated[Texts, Field(description="Only these statuses; else all that are not ended.")] = []
+    project: Annotated[str, Field(max_length=200, description="Only this project.")] = ""
+    max: Annotated[int, Field(ge=0, description="Change at most so many; 0: all.")] = 300
+    activate: Annotated[bool, Field(description="Make inbox tasks active.")] = False
+    dry_run: Annotated[bool, Field(description="Only tell what would change.")] = False
+
+
+class ChangeView(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    old: str
+    new: str
+    why: str
+
+
+class TriagedTask(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    path: str
+    changes: list[ChangeView]
+
+
+class SkippedTask(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    why: str
+
+
+class TriageResult(Result):
+    """``examined`` tasks were looked at: ``changed``, ``unchanged`` and ``skipped`` ones. ``more`` were not."""
+
+    changed: int
+    examined: int
+    unchanged: int
+    skipped: list[SkippedTask]
+    more: int
+    tasks: list[TriagedTask]
+    message: str
+
+
+def triage_tasks(session: Session, request: TriageRequest, call: Call) -> TriageResult:
+    """Sort the inbox: sets tasks with a close reason to done, adds complexity, assignee and a project link where they
+    are missing, and says why. Leaves alone what anybody works on. Look with dry_run first."""
+    run = _Run(session, request, call)
+    run.look()
+    if not request.dry_run:
+        run.change()
+    return run.result()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to become of a task, worked out from the bytes that were read. ``file`` is as it is to be."""
+
+    stored: StoredTask
+    proposals: tuple[Proposal, ...]
+    file: TaskFile
+
+
+class _LeftAlone(Exception):
+    """A task that is not to be touched; the text says why."""
+
+
+@dataclass
+class _Run:
+    """One call: which tasks would change (``picked``, by path, in order), and what became of them."""
+
+    session: Session
+    request: TriageRequest
+    call: Call
+    examined: int = 0
+    more: int = 0
+    picked: dict[str, TriagedTask] = field(default_factory=dict)
+    done: dict[str, TriagedTask] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    # looking: no mutex
+
+    def look(self) -> None:
+        """Find the tasks to change."""
+        store = self.session.store
+        snapshot = store.snapshot()
+        chosen = self._chosen(snapshot)
+        standing = store.ledger.standing()
+        for through, task in enumerate(chosen):
+            if self.call.cancelled or len(self.picked) == self.request.max > 0:
+                self.more = len(chosen) - through
+                return
+            self.call.on_progress("tasks looked at", through, len(chosen))
+            self.examined += 1
+            try:
+                plan = self._plan(task.path, standing)
+            except _LeftAlone as why:
+                self.skipped[task.id] = str(why)
+            else:
+                if plan.proposals:
+                    self.picked[task.path] = _told(plan)
+
+    def _chosen(self, snapshot: Snapshot) -> list[Task]:
+        """The tasks that were asked for, in the order of handing out."""
+        settings = self.session.store.settings
+        statuses = statuses_of(self.request.status, settings)
+        wanted = {task_id.strip().casefold(): task_id for task_id in self.request.ids}
+        for key, task_id in wanted.items():
+            if key not in snapshot.tasks:
+                invalid = snapshot.invalid_keys.get(key)
+                self.skipped[task_id] = invalid.message if invalid else "there is no such task"
+                self.examined += 1
+        project = self.request.project.casefold()
+        chosen = (
+            task
+            for task in snapshot.tasks.values()
+            if (not wanted or task.key in wanted)
+            and (task.status in statuses if statuses else wanted or task.status not in ENDED)
+            and (not project or task.project.casefold() == project)
+        )
+        return sorted(chosen, key=Task.sort_key)
+
+    def _plan(self, path: str, standing: Standing, known: _Plan | None = None) -> _Plan:
+        """What is to become of the task in a file as that is now; ``known`` still holds if the bytes are the same.
+
+        Raises:
+            _LeftAlone
+        """
+        store = self.session.store
+        try:
+            stored = store.read(path)
+            if stored is None:
+                raise _LeftAlone(f"{path} is no longer there")
+            if why := _untouchable(stored.task, standing):
+                raise _LeftAlone(why)
+            if known is not None and known.stored.file.data == stored.file.data:
+                return _Plan(stored, known.proposals, known.file)
+            proposals = propose(stored.task, stored.file, store.settings, activate=self.request.activate)
+            return _Plan(stored, proposals, triaged(stored.file, proposals))
+        except MalformedTask as error:
+            raise _LeftAlone(error.message) from error
+
+    # changing
+
+    def change(self) -> None:
+        """Change what was picked, some tasks in each hold of the mutex. Where two do this at once, each begins
+        somewhere else, and finds nothing to do where the other was."""
+        paths = list(self.picked)
+        start = secrets.randbelow(len(paths)) if paths else 0
+        waiting = deque([*paths[start:], *paths[:start]])
+        while waiting and not self.call.cancelled:
+            self.call.on_progress("tasks changed", len(paths) - len(waiting), len(paths))
+            lot = deque(waiting.popleft() for _ in range(min(LOT, len(waiting))))
+            try:
+                self._change_lot(lot)
+            except DibsError as error:
+                if not self.done:
+                    raise
+                self.warnings.append(f"stopped before the end: {error.message}")
+                waiting.extend(lot)
+                break
+        if waiting and self.call.cancelled:
+            self.warnings.append("given up; what is told here was changed, call again for the rest")
+        self.more += len(waiting)
+        self.examined -= len(waiting)
+
+    def _change_lot(self, lot: deque[str]) -> None:
+        """Change these, and take from ``lot`` what is through."""
+        standing = self.session.store.ledger.standing()
+        plans: dict[str, _Plan] = {}
+        for path in list(lot):
+            try:
+                plans[path] = self._plan(path, standing)
+            except _LeftAlone as why:
+                self._skip(path, str(why))
+            if path not in plans or not plans[path].proposals:
+                lot.remove(path)
+        while lot:
+            try:
+                self.session.store.change(lambda hold: self._change_some(hold, lot, plans))
+            except TaskChanged as error:
+                self._skip(lot.popleft(), error.message)
+
+    def _change_some(self, hold: Hold, lot: deque[str], plans: Mapping[str, _Plan]) -> None:
+        """Change the first of these, and then more of them as long as others need not wait long for the mutex."""
+        until = time.monotonic() + HOLD_SECONDS
+        while lot:
+            try:
+                self._change_one(hold, self._plan(lot[0], hold.standing(), plans[lot[0]]))
+            except (_LeftAlone, MalformedTask) as why:
+                self._skip(lot[0], str(why))
+            except PermissionError as exc:
+                self._skip(lot[0], self.session.store.failure(exc).message)
+            lot.popleft()
+            if time.monotonic() > until:
+                return
+
+    def _change_one(self, hold: Hold, plan: _Plan) -> None:
+        if not plan.proposals:  # somebody was here before us
+            return
+        store, task = self.session.store, plan.stored.task
+        alone = store.index.tasks.get(task.key)
+        if alone is None or alone.path != task.path:
+            raise _LeftAlone(f"the id {task.id} is also in another file; give each its own")
+        reached("triage.read")
+        written = store.write(hold, plan.stored, plan.file)
+        reached("triage.task_file")
+        self.done[written.task.path] = _told(plan)
+        fields = ", ".join(one.field for one in plan.proposals)
+        hold.note(store.now(), "triaged", id=written.task.id, changed=fields, status=written.task.status)
+
+    def _skip(self, path: str, why: str) -> None:
+        self.skipped[self.picked[path].id] = why
+
+    # telling
+
+    def result(self) -> TriageResult:
+        told = self.picked if self.request.dry_run else self.done
+        tasks = [told[path] for path in self.picked if path in told]
+        unchanged = self.examined - len(tasks) - len(self.skipped)
+        return TriageResult(
+            changed=len(tasks),
+            examined=self.examined,
+            unchanged=unchanged,
+            skipped=[SkippedTask(id=task_id, why=why) for task_id, why in self.skipped.items()],
+            more=self.more,
+            tasks=tasks,
+            message=self._message(len(tasks), unchanged),
+            warnings=self.warnings,
+        )
+
+    def _message(self, changed: int, unchanged: int) -> str:
+        changed_tasks = "1 task" if changed == 1 else f"{changed} tasks"
+        verb = "would be changed" if self.request.dry_run else "was changed" if changed == 1 else "were changed"
+        told = f"{changed_tasks} {verb}, {unchanged} need nothing, {len(self.skipped)} were left alone"
+        if self.request.dry_run:
+            told += ". Nothing was written"
+        if self.more:
+            again = "a larger max shows them" if self.request.dry_run else "call again for them"
+            told += f". {self.more} more were not looked at: {again}"
+        return told
+
+
+def _untouchable(task: Task, standing: Standing) -> str:
+    """Why a task must be left alone, whatever the rules say of it; "" when it need not."""
+    claim = next((c for c in standing.claims if c.id.casefold() == task.key or c.token == task.token), None)
+    if claim is not None:
+        return f"it is held by {claim.owner.caller or 'somebody'}"
+    if standing.newer and slug(task.id) in standing.newer:
+        return "it is held by a claim of a newer Dibs"
+    if task.status == "in_progress":
+        return "it is in progress"
+    return f"it is {task.status}" if task.status in ENDED else ""
+
+
+def _told(plan: _Plan) -> TriagedTask:
+    changes = [ChangeView(field=one.field, old=one.old, new=one.new, why=one.why) for one in plan.proposals]
+    return TriagedTask(id=plan.stored.task.id, path=plan.stored.task.path, changes=changes)
