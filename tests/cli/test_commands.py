@@ -10,21 +10,39 @@ import pytest
 from dibs import __version__
 from dibs.registry import TOOLS, Tool
 from dibs_server.cli.console import EXIT_CODES
-from dibs_server.cli.program import POSITIONAL, program
+from dibs_server.cli.from_table import POSITIONAL, SEVERAL
+from dibs_server.cli.program import program
 from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
-BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench"}
+BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench", "work", "logs", "batch"}
+GROUPS = {"bench", "batch"}
+OF_THE_COMMAND_LINE = {
+    "doctor": {"client"},
+    "wait": {"timeout"},
+    "batch create": {"null"},
+    "batch summary": {"markdown"},
+}
+"""Options beside the arguments of the tool."""
 FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook"}
 every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
 
 
 def command_of(row: Tool) -> click.Command:
-    return program.commands[row.command]
+    group, _, name = row.command.rpartition(" ")
+    return commands_of(group)[name]
+
+
+def commands_of(group: str) -> dict[str, click.Command]:
+    """The commands of a group; "" is the program itself."""
+    found = program.commands[group] if group else program
+    assert isinstance(found, click.Group)
+    return found.commands
 
 
 def test_the_subcommands_are_the_rows_and_few_more() -> None:
-    assert program.commands.keys() == {row.command for row in TOOLS} | BESIDES
+    assert program.commands.keys() == {row.command.split()[0] for row in TOOLS} | BESIDES
+    assert commands_of("batch").keys() == {"wait", *(r.command.split()[1] for r in TOOLS if " " in r.command)}
 
 
 @pytest.mark.parametrize("name", sorted(program.commands))
@@ -45,15 +63,17 @@ def test_the_flags_are_the_arguments_with_dashes(row: Tool) -> None:
     positional = [param.name for param in command_of(row).params if isinstance(param, click.Argument)]
     fields = row.request.model_fields
     expected = {name: [f"--{name.replace('_', '-')}"] for name in fields if name not in positional}
-    expected |= {"client": ["--client"]} if row.command == "doctor" else {}
+    for name in OF_THE_COMMAND_LINE.get(row.command, set()):
+        assert f"--{name}" in options.pop(name)
     assert options == {**expected, "tasks_dir": ["--tasks-dir"], "as_json": ["--json"]}
-    assert positional == [name for name in POSITIONAL if name in fields and fields[name].is_required()]
+    several = [name for name in SEVERAL if name in fields]
+    assert positional == [*(name for name in POSITIONAL if name in fields and fields[name].is_required()), *several]
 
 
 @every_row
 def test_what_is_required_is_asked_for(row: Tool, tasks_dir: Path) -> None:
     required = [name for name, field in row.request.model_fields.items() if field.is_required()]
-    result = run_dibs(row.command, "--tasks-dir", str(tasks_dir))
+    result = run_dibs(*row.command.split(), "--tasks-dir", str(tasks_dir))
     assert (result.exit_code == 2) == bool(required)
     assert all(name.lower() in result.stderr.lower() for name in required[:1])
 
@@ -65,7 +85,13 @@ def test_the_id_of_an_existing_task_is_positional(row: Tool) -> None:
     assert ("id" in arguments) == required
 
 
-@pytest.mark.parametrize("name", [*sorted(program.commands.keys() - FOR_OTHER_PROGRAMS - {"bench"}), "bench race"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(program.commands.keys() - FOR_OTHER_PROGRAMS - GROUPS),
+        *(f"{group} {name}" for group in sorted(GROUPS) for name in sorted(commands_of(group))),
+    ],
+)
 def test_every_subcommand_for_people_can_answer_in_json(name: str) -> None:
     assert "--json" in run_dibs(*name.split(), "--help").stdout
 

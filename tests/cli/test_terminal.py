@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dibs_server.cli.reading_view import WORTH_TELLING
+from dibs_server.cli.reading_view import TASKS_AT_ONCE, WORTH_TELLING
 from dibs_server.cli.render import render
 from doors import run_dibs
 from support import write_file, write_task
@@ -26,6 +26,7 @@ NO_TERMINAL: Mapping[str, str | None] = {"FORCE_COLOR": None, "TTY_COMPATIBLE": 
 COMMANDS = [
     ["list"], ["stats", "--include-projects"], ["show", "t-1"], ["why", "t-1"], ["claim", "--id", "t-1"],
     ["claim", "--id", "bad"], ["complete", "t-1"], ["show", "t-1\x1b[2J"], ["block", "t-1", "--reason", "x\x1b[2J"],
+    ["triage", "--dry-run"],
 ]  # fmt: skip
 
 
@@ -124,3 +125,33 @@ def test_a_first_look_at_many_files_is_told_on_a_terminal_only(tasks_dir: Path) 
     assert "reading" not in told.stdout
     silent = run_dibs("stats", "--tasks-dir", str(tasks_dir), env=NO_TERMINAL)
     assert silent.stderr == ""
+
+
+def test_the_progress_of_a_triage_is_told_on_a_terminal_only(tasks_dir: Path) -> None:
+    for number in range(TASKS_AT_ONCE * 2):
+        write_task(tasks_dir, f"t-{number}", project="aops")
+    told = run_dibs("triage", "--tasks-dir", str(tasks_dir), env=TERMINAL)
+    shown = COLOUR.sub("", told.stderr)
+    assert f"tasks looked at: {TASKS_AT_ONCE} of {TASKS_AT_ONCE * 2}" in shown
+    assert "tasks changed: 64 of 100" in shown
+    assert "tasks looked at" not in told.stdout
+    silent = run_dibs("triage", "--tasks-dir", str(tasks_dir), env=NO_TERMINAL)
+    assert silent.stderr == ""
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_what_triage_changed_is_a_line_each_with_its_reason(tasks_dir: Path, width: int) -> None:
+    write_task(tasks_dir, "aops-f7458c85", "inbox", body="## Closed\n", project="aops")
+    write_task(tasks_dir, "t-2", "in_progress")
+    result = run_dibs("triage", "--tasks-dir", str(tasks_dir), env={**NO_TERMINAL, "COLUMNS": str(width)})
+    lines = result.stdout.splitlines()
+    assert lines[1].split() == [
+        "aops-f7458c85",
+        "status",
+        "inbox",
+        "→",
+        "done",
+        *["its", "body", "has", "the", "heading", "'Closed'"],
+    ]
+    assert lines[2].split()[:5] == ["body", "+", "Project:", "[[aops]]", "its"]
+    assert lines[3:] == ["left alone  t-2: it is in progress", "1 task was changed, 0 need nothing, 1 were left alone"]

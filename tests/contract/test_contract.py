@@ -27,6 +27,7 @@ STATS_KEYS = {
     "total", "notes", "ready", "waiting_on", "by_status", "by_type", "in_progress", "invalid", "stale", "projects",
     "index", "warnings",
 }  # fmt: skip
+TRIAGE_KEYS = {"changed", "examined", "unchanged", "skipped", "more", "tasks", "message", "warnings"}
 ENDINGS = {"complete_task": {"summary": "Did it."}, "block_task": {"reason": "No key."}, "release_task": {}}
 ended = pytest.mark.parametrize("ending", list(ENDINGS))
 
@@ -423,3 +424,27 @@ def test_looking_makes_nothing(door: Entrance, tasks_dir: Path) -> None:
     door.call("get_index_stats", include_projects=True)
     door.call("get_task", id="t-1")
     assert [path.name for path in tasks_dir.iterdir()] == ["t-1.md"]
+
+
+def test_triage_enters_what_a_task_lacks_and_tells_each_change(door: Entrance, tasks_dir: Path) -> None:
+    write_file(tasks_dir / "settings.json", '{"profile": "coordinator"}')
+    path = write_task(tasks_dir, "t-1", "inbox", tags=["chore"], project="aops")
+    write_task(tasks_dir, "t-2", "in_progress")
+    told = door.call("triage_tasks", dry_run=True, activate=True)
+    assert "[[" not in path.read_text(encoding="utf-8")
+    answer = door.call("triage_tasks", activate=True, ids=["t-1", "t-2"], max=5)
+    assert answer.keys() == TRIAGE_KEYS
+    assert [answer[key] for key in ("changed", "examined", "unchanged", "more")] == [1, 2, 0, 0]
+    assert answer["skipped"] == [{"id": "t-2", "why": "it is in progress"}]
+    assert answer["tasks"] == told["tasks"]
+    (task,) = answer["tasks"]
+    assert (task["id"], task["path"]) == ("t-1", "t-1.md")
+    assert {change["field"]: change["new"] for change in task["changes"]} == {
+        "status": "active",
+        "body": "Project: [[aops]]",
+        "complexity": "mechanical",
+        "assignee": "bot",
+    }
+    assert all(change.keys() == {"field", "old", "new", "why"} and change["why"] for change in task["changes"])
+    assert header(path)["status"] == "active"
+    assert door.call("claim_next_task", caller="bob", complexity="mechanical")["task"]["id"] == "t-1"

@@ -116,8 +116,7 @@ class _Run:
     def look(self) -> None:
         """Find the tasks to change."""
         store = self.session.store
-        snapshot = store.snapshot()
-        chosen = self._chosen(snapshot)
+        chosen = self._chosen(store.snapshot(after=time.monotonic()))
         standing = store.ledger.standing()
         for through, task in enumerate(chosen):
             if self.call.cancelled or len(self.picked) == self.request.max > 0:
@@ -171,7 +170,7 @@ class _Run:
             proposals = propose(stored.task, stored.file, store.settings, activate=self.request.activate)
             return _Plan(stored, proposals, triaged(stored.file, proposals))
         except MalformedTask as error:
-            raise _LeftAlone(error.message) from error
+            raise _LeftAlone(_cause(error, path)) from error
 
     # changing
 
@@ -220,8 +219,10 @@ class _Run:
         while lot:
             try:
                 self._change_one(hold, self._plan(lot[0], hold.standing(), plans[lot[0]]))
-            except (_LeftAlone, MalformedTask) as why:
+            except _LeftAlone as why:
                 self._skip(lot[0], str(why))
+            except MalformedTask as error:
+                self._skip(lot[0], _cause(error, lot[0]))
             except PermissionError as exc:
                 self._skip(lot[0], self.session.store.failure(exc).message)
             lot.popleft()
@@ -284,6 +285,10 @@ def _untouchable(task: Task, standing: Standing) -> str:
     if task.status == "in_progress":
         return "it is in progress"
     return f"it is {task.status}" if task.status in ENDED else ""
+
+
+def _cause(error: MalformedTask, path: str) -> str:
+    return (error if error.path else error.at(path)).message
 
 
 def _told(plan: _Plan) -> TriagedTask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,6 @@ from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.serve_command import serve_command
 from dibs_server.cli.wait_command import also_until_all_ended, run_wait
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
-
-POSITIONAL = ("id", "title")
-CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -23,6 +23,7 @@ def waiting_told(index: Index, call: Call) -> Iterator[None]:
         yield
         return
     status = console.status("")
+    told = ("", 0)
 
     def tell_read(read: int) -> None:
         if read >= WORTH_TELLING and read % WORTH_TELLING == 0:
@@ -30,7 +31,9 @@ def waiting_told(index: Index, call: Call) -> Iterator[None]:
             status.start()
 
     def tell_progress(doing: str, through: int, of: int) -> None:
-        if through and through % TASKS_AT_ONCE == 0:
+        nonlocal told
+        before, told = told, (doing, through // TASKS_AT_ONCE)
+        if through >= TASKS_AT_ONCE and told != before:
             status.update(f"{doing}: {through:,} of {of:,}")
             status.start()
 

@@ -30,7 +30,8 @@ TAGS: Signs = {
 BEGINNINGS: Signs = {
     **NONE,
     "mechanical": (
-        "rename", "bump", "typo*", "fix typo*", "fix a typo", "fix spelling", "fix lint*", "reformat", "regenerate",
+        "rename", "bump", "typo", "typos", "fix typo", "fix typos", "fix a typo", "fix spelling", "fix lint*",
+        "reformat", "regenerate",
         "remove dead", "remove unused", "delete unused",
     ),
     "requires-judgment": (
