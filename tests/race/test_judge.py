@@ -110,6 +110,8 @@ def test_another_answer_to_the_same_ending(sample: Sample) -> None:
     again = ended("a", "t-a", 3, 1, outcome="claim_lost", answer="no", kept=True)
     assert "the same ending again gets the same answer" in broken(sample, *GOOD, again)
     assert broken(sample, *GOOD, again, losses=[LedgerLoss(2.5, 2.6)]) == set(), "endings are forgotten with .dibs"
+    busy = ended("a", "t-a", 3, 1, outcome="busy", answer="call again", kept=True)
+    assert broken(sample, *GOOD, busy) == set(), "that answer decides nothing"
 
 
 def test_a_holder_that_is_turned_away(sample: Sample) -> None:

@@ -135,17 +135,20 @@ class Agent:
             self._call_end(wire, wrong, kill_in="")
         self._end(wire, hand)
         if will.said_twice:
-            self._call_end(wire, hand, kill_in="")
+            self._insist(wire, hand, kill_in="")
         self.other_token = hand.token
 
     def _end(self, wire: Wire, hand: Hand) -> None:
         self.hand = hand
+        self._insist(wire, hand, kill_in="end")
+        self.hand = None
+
+    def _insist(self, wire: Wire, hand: Hand, *, kill_in: str) -> None:
+        """Call until there is an answer that decides."""
         for _ in range(TRIES):
-            answer = self._call_end(wire, hand, kill_in="end")
-            if answer.get("code") not in TO_BE_TRIED_AGAIN:
+            if self._call_end(wire, hand, kill_in=kill_in).get("code") not in TO_BE_TRIED_AGAIN:
                 break
             self.course.stop.wait(PAUSE_SECONDS)
-        self.hand = None
 
     def _be_late(self, wire: Wire, hands: list[Hand]) -> None:
         """End with the old tokens of claims that others may have by now."""

@@ -17,7 +17,9 @@ from dibs_server.race.records import CLAIM, EMPTY, OK, UNKNOWN, CallRecord, Left
 from dibs_server.race.sample import Sample
 from dibs_server.race.verdict import Verdict
 
-ALWAYS_RIGHT = (OK, EMPTY, UNKNOWN, "busy", "task_changed", "claim_lost")
+DECIDES_NOTHING = (UNKNOWN, "busy", "task_changed")
+"""Nothing was changed, or nobody heard: the caller is to call again."""
+ALWAYS_RIGHT = (OK, EMPTY, *DECIDES_NOTHING, "claim_lost")
 AFTER_A_FOREIGN_WRITE = ("not_found", "invalid_task")
 LOOKED_AT_AGAIN_SECONDS = 5.0
 REPORT_KEPT = ("claim_lost", "not_found", "invalid_task", "task_changed")
@@ -149,10 +151,12 @@ def _same_answer_again(history: History) -> Verdict:
     for calls in history.endings.values():
         first = next((number for number, call in enumerate(calls) if call.outcome == OK), len(calls))
         for call in calls[first + 1 :]:
+            if call.outcome in DECIDES_NOTHING:
+                continue
             again += 1
             since = calls[first].started
             excused = history.ledger_lost(since, call.ended) or history.written(call.task_id, since, call.ended)
-            if call.outcome != UNKNOWN and call.answer != calls[first].answer and not excused:
+            if call.answer != calls[first].answer and not excused:
                 breaches.append(f"{call.task_id}: {call.tool} with {call.token} again was answered {call.outcome}")
     return Verdict("the same ending again gets the same answer", again, breaches)
 
