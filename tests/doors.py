@@ -19,6 +19,7 @@ from dibs.registry import TOOLS, Tool
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
+from dibs_server.cli.from_table import POSITIONAL, SEVERAL
 from dibs_server.cli.program import program
 from dibs_server.mcp_server.door import Door
 
@@ -121,13 +122,15 @@ def words(name: str, arguments: Mapping[str, Any]) -> list[str]:
     """A call of a tool as the words of a command line."""
     flags: list[str] = []
     for key, value in arguments.items():
-        if key in ("id", "title") and tool_named(name).request.model_fields[key].is_required():
+        if key in POSITIONAL and tool_named(name).request.model_fields[key].is_required():
             flags.append(value)
+        elif key in SEVERAL:
+            flags += value
         elif isinstance(value, bool):
             flags += [f"--{key.replace('_', '-')}"] if value else []
         else:
             flags += [f"--{key.replace('_', '-')}", listed(value) if isinstance(value, list) else str(value)]
-    return [tool_named(name).command, *flags]
+    return [*tool_named(name).command.split(), *flags]
 
 
 def listed(values: list[Any]) -> str:

@@ -47,47 +47,11 @@ class GetBatchResult(Result):
     message: str
 
 
-class SummaryRequest(Request):
-    name: BatchName
-
-
-class SummaryResult(Result):
-    """The summary whole, with the counts beside it."""
-
-    name: str
-    total: int
-    counts: BatchCounts
-    finished: bool
-    workers: list[Outcome]
-    runtime_seconds: float
-    total_tokens: int
-    skipped: list[SkippedRow]
-    message: str
-
-
-class ListBatchesRequest(Request):
-    pass
-
-
-class BatchRow(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    created_at: str
-    total: int
-    counts: BatchCounts
-    cancelled: bool
-
-
-class ListBatchesResult(Result):
-    batches: list[BatchRow]
-
-
 def get_batch(session: Session, request: GetBatchRequest, call: Call) -> GetBatchResult:
     """See where a batch stands and who works on what; with summary, what became of each task. Reads only."""
-    state = _state(session, request.name)
+    state = read_state(session, request.name)
     batch, counts = state.batch, state.counts
-    summary = _summary(session, state) if request.summary else None
+    summary = summary_of(session, state) if request.summary else None
     warnings = []
     if summary is not None:
         end = request.offset + WORKERS_TOLD
@@ -109,47 +73,12 @@ def get_batch(session: Session, request: GetBatchRequest, call: Call) -> GetBatc
     )
 
 
-def summarize_batch(session: Session, request: SummaryRequest, call: Call) -> SummaryResult:
-    """What became of each task of a batch, as one object. Reads only."""
-    state = _state(session, request.name)
-    summary = _summary(session, state)
-    return SummaryResult(
-        name=state.batch.name,
-        total=len(state.batch.items),
-        counts=state.counts,
-        finished=not state.counts.left,
-        workers=summary.workers,
-        runtime_seconds=summary.runtime_seconds,
-        total_tokens=summary.total_tokens,
-        skipped=summary.skipped,
-        message=state.told(),
-    )
-
-
-def list_batches(session: Session, request: ListBatchesRequest, call: Call) -> ListBatchesResult:
-    """List the batches and where each stands. Reads only."""
-    snapshot = session.store.snapshot()
-    states = [state_of_batch(session, batch, snapshot) for batch in session.store.batches.all()]
-    return ListBatchesResult(
-        batches=[
-            BatchRow(
-                name=state.batch.name,
-                created_at=stamp(state.batch.created_at),
-                total=len(state.items),
-                counts=state.counts,
-                cancelled=state.batch.cancelled_at is not None,
-            )
-            for state in states
-        ]
-    )
-
-
-def _state(session: Session, name: str) -> BatchState:
+def read_state(session: Session, name: str) -> BatchState:
     batch = session.store.batches.get(name)
     return state_of_batch(session, batch, session.store.snapshot())
 
 
-def _summary(session: Session, state: BatchState) -> Summary:
+def summary_of(session: Session, state: BatchState) -> Summary:
     endings = state.endings(session, state.with_outcome)
     last = max((end.at for end in endings if end.at is not None), default=None)
     until = session.store.now() if state.counts.left or last is None else last

@@ -80,6 +80,6 @@ def statuses_of(words: Collection[str], settings: Settings) -> frozenset[str]:
     """
     unknown = next((word for word in words if settings.status_of(word) is None), None)
     if unknown is not None:
-        hint = "; ready is no status, and has an argument of its own" if unknown == "ready" else ""
+        hint = "; what is ready is listed with --ready" if unknown == "ready" else ""
         raise InvalidArguments(f"{unknown!r} is no status, there are {', '.join(STATUS_WORDS)}{hint}")
     return frozenset(status for word in words if (status := settings.status_of(word)) is not None)

@@ -16,25 +16,17 @@ from dibs.create_batch import CreateBatchRequest, CreateBatchResult, create_batc
 from dibs.create_tasks import CreateRequest, CreateResult, create_tasks
 from dibs.examine_tasks_dir import DoctorRequest, DoctorResult, examine_tasks_dir
 from dibs.explain_task import ExplainRequest, ExplainResult, explain_task
-from dibs.get_batch import (
-    GetBatchRequest,
-    GetBatchResult,
-    ListBatchesRequest,
-    ListBatchesResult,
-    SummaryRequest,
-    SummaryResult,
-    get_batch,
-    list_batches,
-    summarize_batch,
-)
+from dibs.get_batch import GetBatchRequest, GetBatchResult, get_batch
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
 from dibs.get_task import GetRequest, GetResult, get_task
+from dibs.list_batches import ListBatchesRequest, ListBatchesResult, list_batches
 from dibs.list_tasks import ListRequest, ListResult, list_tasks
 from dibs.notifying import give_notices
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.renew_task import RenewRequest, RenewResult, renew_task
 from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
 from dibs.session import Call, Session
+from dibs.summarize_batch import SummaryRequest, SummaryResult, summarize_batch
 from dibs.triage_tasks import TriageRequest, TriageResult, triage_tasks
 from dibs.wait_for_tasks import WaitRequest, WaitResult, pause_before_looking, progress_of_waiting, wait_for_tasks
 

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from dibs.answers import counted
-from dibs.get_batch import SummaryRequest, SummaryResult, summarize_batch
 from dibs.session import Call
 from dibs.store.errors import DibsError, InvalidArguments
+from dibs.summarize_batch import SummaryRequest, SummaryResult, summarize_batch
 from dibs_server.cli.console import fail, plain
 from dibs_server.cli.from_table import open_session
 
