@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,8 +18,7 @@ from dibs.store.claims import slug
 from dibs.store.errors import DibsError, MalformedTask, TaskChanged
 from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold, Standing
-from dibs.store.reading import StoredTask
-from dibs.store.snapshot import Snapshot
+from dibs.store.reading import StoredTask, read_stored
 from dibs.store.steps import reached
 from dibs.store.task import ENDED, Task
 from dibs.triage.rules import Proposal, propose, triaged
@@ -78,9 +77,8 @@ def triage_tasks(session: Session, request: TriageRequest, call: Call) -> Triage
     """Sort the inbox: sets tasks with a close reason to done, adds complexity, assignee and a project link where they
     are missing, and says why. Leaves alone what anybody works on. Look with dry_run first."""
     run = _Run(session, request, call)
-    run.look()
-    if not request.dry_run:
-        run.change()
+    run.choose()
+    run.go_through()
     return run.result()
 
 
@@ -96,61 +94,97 @@ class _Plan:
 class _LeftAlone(Exception):
     """A task that is not to be touched; the text says why."""
 
+    def __init__(self, why: str, task_id: str) -> None:
+        super().__init__(why)
+        self.task_id = task_id
+
 
 @dataclass
 class _Run:
-    """One call: which tasks would change (``picked``, by path, in order), and what became of them."""
+    """One call: its tasks, and what became of them. ``chosen`` are all it is to go through, path and id, in the order of
+    handing out; ``told`` what was, or would be, changed, by path."""
 
     session: Session
     request: TriageRequest
     call: Call
+    chosen: dict[str, str] = field(default_factory=dict)
     examined: int = 0
     more: int = 0
-    picked: dict[str, TriagedTask] = field(default_factory=dict)
-    done: dict[str, TriagedTask] = field(default_factory=dict)
+    told: dict[str, TriagedTask] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    # looking: no mutex
+    def __post_init__(self) -> None:
+        self.settings = self.session.store.settings
 
-    def look(self) -> None:
-        """Find the tasks to change."""
-        store = self.session.store
-        chosen = self._chosen(store.snapshot(after=time.monotonic()))
-        standing = store.ledger.standing()
-        for through, task in enumerate(chosen):
-            if self.call.cancelled or len(self.picked) == self.request.max > 0:
-                self.more = len(chosen) - through
-                return
-            self.call.on_progress("tasks looked at", through, len(chosen))
-            self.examined += 1
-            try:
-                plan = self._plan(task.path, standing)
-            except _LeftAlone as why:
-                self.skipped[task.id] = str(why)
-            else:
-                if plan.proposals:
-                    self.picked[task.path] = _told(plan)
-
-    def _chosen(self, snapshot: Snapshot) -> list[Task]:
-        """The tasks that were asked for, in the order of handing out."""
-        settings = self.session.store.settings
-        statuses = statuses_of(self.request.status, settings)
+    def choose(self) -> None:
+        """Find the tasks that were asked for."""
+        statuses = statuses_of(self.request.status, self.settings)
+        snapshot = self.session.store.snapshot(after=time.monotonic())
         wanted = {task_id.strip().casefold(): task_id for task_id in self.request.ids}
         for key, task_id in wanted.items():
             if key not in snapshot.tasks:
                 invalid = snapshot.invalid_keys.get(key)
-                self.skipped[task_id] = invalid.message if invalid else "there is no such task"
+                self._skip(task_id, invalid.message if invalid else "there is no such task")
                 self.examined += 1
         project = self.request.project.casefold()
-        chosen = (
+        tasks = (
             task
             for task in snapshot.tasks.values()
             if (not wanted or task.key in wanted)
             and (task.status in statuses if statuses else wanted or task.status not in ENDED)
             and (not project or task.project.casefold() == project)
         )
-        return sorted(chosen, key=Task.sort_key)
+        self.chosen = {task.path: task.id for task in sorted(tasks, key=Task.sort_key)}
+
+    def go_through(self) -> None:
+        """Look at the tasks, and change those that need it, some in each hold of the mutex.
+
+        Where two do this at once, each begins somewhere else, and finds nothing to do where the other was. Wherever it
+        begins, the first ``max`` that need a change get it.
+        """
+        left = deque(_rotated(list(self.chosen), self.request.max))
+        while left and not self.call.cancelled and (room := self._room()):
+            lot = deque(left.popleft() for _ in range(min(room, len(left))))
+            try:
+                self._go_through(lot)
+            except DibsError as error:
+                if not self.told:
+                    raise
+                self.warnings.append(f"stopped before the end: {error.message}")
+                left.extend(lot)
+                break
+            self.call.on_progress("tasks gone through", len(self.chosen) - len(left), len(self.chosen))
+        if left and self.call.cancelled:
+            self.warnings.append("given up; what is told here was changed, call again for the rest")
+        self.more = len(left)
+        self.examined += len(self.chosen) - len(left)
+
+    def _room(self) -> int:
+        """How many tasks may be changed next."""
+        return min(LOT, self.request.max - len(self.told)) if self.request.max else LOT
+
+    def _go_through(self, lot: deque[str]) -> None:
+        """Look at these tasks, and change what needs it; takes from ``lot`` what is through."""
+        standing = self.session.store.ledger.standing()
+        plans: dict[str, _Plan] = {}
+        for path in list(lot):
+            try:
+                plan = self._plan(path, standing)
+            except _LeftAlone as why:
+                self._skip(why.task_id, str(why))
+                lot.remove(path)
+                continue
+            if not plan.proposals:
+                lot.remove(path)
+            elif self.request.dry_run:
+                self.told[path] = _told(plan)
+            plans[path] = plan
+        while lot and not self.request.dry_run:
+            try:
+                self.session.store.change(lambda hold: self._change_some(hold, lot, plans))
+            except TaskChanged as error:
+                self._skip(plans[lot.popleft()].stored.task.id, error.message)
 
     def _plan(self, path: str, standing: Standing, known: _Plan | None = None) -> _Plan:
         """What is to become of the task in a file as that is now; ``known`` still holds if the bytes are the same.
@@ -158,99 +192,60 @@ class _Run:
         Raises:
             _LeftAlone
         """
-        store = self.session.store
         try:
-            stored = store.read(path)
-            if stored is None:
-                raise _LeftAlone(f"{path} is no longer there")
-            if why := _untouchable(stored.task, standing):
-                raise _LeftAlone(why)
-            if known is not None and known.stored.file.data == stored.file.data:
-                return _Plan(stored, known.proposals, known.file)
-            proposals = propose(stored.task, stored.file, store.settings, activate=self.request.activate)
+            stored = read_stored(self.session.store.tasks_dir, path, self.settings)
+        except FileNotFoundError:
+            stored = None
+        except MalformedTask as error:
+            raise _LeftAlone(error.message, error.task_id) from error
+        if stored is None:
+            raise _LeftAlone(f"{path} is no longer there, or is no task", self.chosen[path])
+        if why := _untouchable(stored.task, standing):
+            raise _LeftAlone(why, stored.task.id)
+        if known is not None and known.stored.file.data == stored.file.data:
+            return _Plan(stored, known.proposals, known.file)
+        proposals = propose(stored.task, stored.file, self.settings, activate=self.request.activate)
+        try:
             return _Plan(stored, proposals, triaged(stored.file, proposals))
         except MalformedTask as error:
-            raise _LeftAlone(_cause(error, path)) from error
-
-    # changing
-
-    def change(self) -> None:
-        """Change what was picked, some tasks in each hold of the mutex. Where two do this at once, each begins
-        somewhere else, and finds nothing to do where the other was."""
-        paths = list(self.picked)
-        start = secrets.randbelow(len(paths)) if paths else 0
-        waiting = deque([*paths[start:], *paths[:start]])
-        while waiting and not self.call.cancelled:
-            self.call.on_progress("tasks changed", len(paths) - len(waiting), len(paths))
-            lot = deque(waiting.popleft() for _ in range(min(LOT, len(waiting))))
-            try:
-                self._change_lot(lot)
-            except DibsError as error:
-                if not self.done:
-                    raise
-                self.warnings.append(f"stopped before the end: {error.message}")
-                waiting.extend(lot)
-                break
-        if waiting and self.call.cancelled:
-            self.warnings.append("given up; what is told here was changed, call again for the rest")
-        self.more += len(waiting)
-        self.examined -= len(waiting)
-
-    def _change_lot(self, lot: deque[str]) -> None:
-        """Change these, and take from ``lot`` what is through."""
-        standing = self.session.store.ledger.standing()
-        plans: dict[str, _Plan] = {}
-        for path in list(lot):
-            try:
-                plans[path] = self._plan(path, standing)
-            except _LeftAlone as why:
-                self._skip(path, str(why))
-            if path not in plans or not plans[path].proposals:
-                lot.remove(path)
-        while lot:
-            try:
-                self.session.store.change(lambda hold: self._change_some(hold, lot, plans))
-            except TaskChanged as error:
-                self._skip(lot.popleft(), error.message)
+            raise _LeftAlone(error.at(path).message, stored.task.id) from error
 
     def _change_some(self, hold: Hold, lot: deque[str], plans: Mapping[str, _Plan]) -> None:
         """Change the first of these, and then more of them as long as others need not wait long for the mutex."""
         until = time.monotonic() + HOLD_SECONDS
         while lot:
             try:
-                self._change_one(hold, self._plan(lot[0], hold.standing(), plans[lot[0]]))
+                self._change(hold, self._plan(lot[0], hold.standing(), plans[lot[0]]))
             except _LeftAlone as why:
-                self._skip(lot[0], str(why))
-            except MalformedTask as error:
-                self._skip(lot[0], _cause(error, lot[0]))
-            except PermissionError as exc:
-                self._skip(lot[0], self.session.store.failure(exc).message)
+                self._skip(why.task_id, str(why))
             lot.popleft()
             if time.monotonic() > until:
                 return
 
-    def _change_one(self, hold: Hold, plan: _Plan) -> None:
+    def _change(self, hold: Hold, plan: _Plan) -> None:
         if not plan.proposals:  # somebody was here before us
             return
         store, task = self.session.store, plan.stored.task
         alone = store.index.tasks.get(task.key)
         if alone is None or alone.path != task.path:
-            raise _LeftAlone(f"the id {task.id} is also in another file; give each its own")
+            raise _LeftAlone(f"the id {task.id} is also in another file; give each its own", task.id)
         reached("triage.read")
-        written = store.write(hold, plan.stored, plan.file)
+        try:
+            written = store.write(hold, plan.stored, plan.file)
+        except PermissionError as exc:
+            raise _LeftAlone(store.failure(exc).message, task.id) from exc
         reached("triage.task_file")
-        self.done[written.task.path] = _told(plan)
+        self.told[task.path] = _told(plan)
         fields = ", ".join(one.field for one in plan.proposals)
-        hold.note(store.now(), "triaged", id=written.task.id, changed=fields, status=written.task.status)
+        hold.note(store.now(), "triaged", id=task.id, changed=fields, status=written.task.status)
 
-    def _skip(self, path: str, why: str) -> None:
-        self.skipped[self.picked[path].id] = why
+    def _skip(self, task_id: str, why: str) -> None:
+        self.skipped[task_id] = why
 
     # telling
 
     def result(self) -> TriageResult:
-        told = self.picked if self.request.dry_run else self.done
-        tasks = [told[path] for path in self.picked if path in told]
+        tasks = [self.told[path] for path in self.chosen if path in self.told]
         unchanged = self.examined - len(tasks) - len(self.skipped)
         return TriageResult(
             changed=len(tasks),
@@ -275,6 +270,13 @@ class _Run:
         return told
 
 
+def _rotated(paths: Sequence[str], most: int) -> list[str]:
+    """The paths from anywhere among the first ``most`` (0: all) on, those before it next, then the others."""
+    first = paths[: most or None]
+    start = secrets.randbelow(len(first)) if first else 0
+    return [*first[start:], *first[:start], *paths[len(first) :]]
+
+
 def _untouchable(task: Task, standing: Standing) -> str:
     """Why a task must be left alone, whatever the rules say of it; "" when it need not."""
     claim = next((c for c in standing.claims if c.id.casefold() == task.key or c.token == task.token), None)
@@ -285,10 +287,6 @@ def _untouchable(task: Task, standing: Standing) -> str:
     if task.status == "in_progress":
         return "it is in progress"
     return f"it is {task.status}" if task.status in ENDED else ""
-
-
-def _cause(error: MalformedTask, path: str) -> str:
-    return (error if error.path else error.at(path)).message
 
 
 def _told(plan: _Plan) -> TriagedTask:
