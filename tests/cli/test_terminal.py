@@ -152,5 +152,5 @@ def test_what_triage_changed_is_a_line_each_with_its_reason(tasks_dir: Path, wid
         "done",
         *["its", "body", "has", "the", "heading", "'Closed'"],
     ]
-    assert lines[2].split()[:5] == ["body", "+", "Project:", "[[aops]]", "its"]
+    assert lines[2].split()[:5] == ["body", "+", "Project:", "[[aops]]", "no"]
     assert lines[3:] == ["left alone  t-2: it is in progress", "1 task was changed, 0 need nothing, 1 were left alone"]

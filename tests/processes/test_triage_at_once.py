@@ -20,7 +20,10 @@ CLAIMED = 20
 
 
 def test_two_at_once_change_each_task_once_and_no_claimed_one(tasks_dir: Path) -> None:
-    paths = {f"t-{n:04}": write_task(tasks_dir, f"t-{n:04}", project="aops", body="text\n") for n in range(TASKS)}
+    paths = {
+        f"t-{n:04}": write_task(tasks_dir, f"t-{n:04}", project="aops", body="## Closed\n" if n % 10 == 5 else "text\n")
+        for n in range(TASKS)
+    }
     holder = Session(TaskStore(tasks_dir), client="claude-code", server=True)
     held = {f"t-{n:04}" for n in range(0, TASKS, TASKS // CLAIMED)}
     for task_id in held:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,7 @@ from dibs.store.claims import slug
 from dibs.store.errors import DibsError, MalformedTask, TaskChanged
 from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold, Standing
-from dibs.store.reading import StoredTask, read_stored
+from dibs.store.reading import StoredTask, read_again, read_stored
 from dibs.store.steps import reached
 from dibs.store.task import ENDED, Task
 from dibs.triage.rules import Proposal, propose, triaged
@@ -101,8 +101,8 @@ class _LeftAlone(Exception):
 
 @dataclass
 class _Run:
-    """One call: its tasks, and what became of them. ``chosen`` are all it is to go through, path and id, in the order of
-    handing out; ``told`` what was, or would be, changed, by path."""
+    """One call: its tasks, and what became of them. ``chosen`` are all it is to go through, path and id, in the order
+    of handing out; ``told`` what was, or would be, changed, by path."""
 
     session: Session
     request: TriageRequest
@@ -125,7 +125,7 @@ class _Run:
         for key, task_id in wanted.items():
             if key not in snapshot.tasks:
                 invalid = snapshot.invalid_keys.get(key)
-                self._skip(task_id, invalid.message if invalid else "there is no such task")
+                self.skipped[task_id] = invalid.message if invalid else "there is no such task"
                 self.examined += 1
         project = self.request.project.casefold()
         tasks = (
@@ -156,7 +156,7 @@ class _Run:
                 break
             self.call.on_progress("tasks gone through", len(self.chosen) - len(left), len(self.chosen))
         if left and self.call.cancelled:
-            self.warnings.append("given up; what is told here was changed, call again for the rest")
+            self.warnings.append("given up; call again for the rest")
         self.more = len(left)
         self.examined += len(self.chosen) - len(left)
 
@@ -172,7 +172,7 @@ class _Run:
             try:
                 plan = self._plan(path, standing)
             except _LeftAlone as why:
-                self._skip(why.task_id, str(why))
+                self.skipped[why.task_id] = str(why)
                 lot.remove(path)
                 continue
             if not plan.proposals:
@@ -184,10 +184,10 @@ class _Run:
             try:
                 self.session.store.change(lambda hold: self._change_some(hold, lot, plans))
             except TaskChanged as error:
-                self._skip(plans[lot.popleft()].stored.task.id, error.message)
+                self.skipped[plans[lot.popleft()].stored.task.id] = error.message
 
-    def _plan(self, path: str, standing: Standing, known: _Plan | None = None) -> _Plan:
-        """What is to become of the task in a file as that is now; ``known`` still holds if the bytes are the same.
+    def _plan(self, path: str, standing: Standing) -> _Plan:
+        """What is to become of the task in a file as that is now.
 
         Raises:
             _LeftAlone
@@ -200,24 +200,31 @@ class _Run:
             raise _LeftAlone(error.message, error.task_id) from error
         if stored is None:
             raise _LeftAlone(f"{path} is no longer there, or is no task", self.chosen[path])
-        if why := _untouchable(stored.task, standing):
-            raise _LeftAlone(why, stored.task.id)
-        if known is not None and known.stored.file.data == stored.file.data:
-            return _Plan(stored, known.proposals, known.file)
+        _require_free(stored.task, standing)
+        if stored.task.status in ENDED and self.request.ids:
+            raise _LeftAlone(f"it is {stored.task.status}", stored.task.id)
         proposals = propose(stored.task, stored.file, self.settings, activate=self.request.activate)
         try:
             return _Plan(stored, proposals, triaged(stored.file, proposals))
         except MalformedTask as error:
             raise _LeftAlone(error.at(path).message, stored.task.id) from error
 
+    def _plan_again(self, path: str, standing: Standing, plan: _Plan) -> _Plan:
+        """The plan, which still holds if the bytes of the file are the same; else a new one."""
+        stored = read_again(self.session.store.tasks_dir, plan.stored)
+        if stored is None:
+            return self._plan(path, standing)
+        _require_free(stored.task, standing)
+        return replace(plan, stored=stored)
+
     def _change_some(self, hold: Hold, lot: deque[str], plans: Mapping[str, _Plan]) -> None:
         """Change the first of these, and then more of them as long as others need not wait long for the mutex."""
         until = time.monotonic() + HOLD_SECONDS
         while lot:
             try:
-                self._change(hold, self._plan(lot[0], hold.standing(), plans[lot[0]]))
+                self._change(hold, self._plan_again(lot[0], hold.standing(), plans[lot[0]]))
             except _LeftAlone as why:
-                self._skip(why.task_id, str(why))
+                self.skipped[why.task_id] = str(why)
             lot.popleft()
             if time.monotonic() > until:
                 return
@@ -238,9 +245,6 @@ class _Run:
         self.told[task.path] = _told(plan)
         fields = ", ".join(one.field for one in plan.proposals)
         hold.note(store.now(), "triaged", id=task.id, changed=fields, status=written.task.status)
-
-    def _skip(self, task_id: str, why: str) -> None:
-        self.skipped[task_id] = why
 
     # telling
 
@@ -277,16 +281,15 @@ def _rotated(paths: Sequence[str], most: int) -> list[str]:
     return [*first[start:], *first[:start], *paths[len(first) :]]
 
 
-def _untouchable(task: Task, standing: Standing) -> str:
-    """Why a task must be left alone, whatever the rules say of it; "" when it need not."""
+def _require_free(task: Task, standing: Standing) -> None:
+    """Raise _LeftAlone when a task must not be touched, whatever the rules say of it."""
     claim = next((c for c in standing.claims if c.id.casefold() == task.key or c.token == task.token), None)
     if claim is not None:
-        return f"it is held by {claim.owner.caller or 'somebody'}"
+        raise _LeftAlone(f"it is held by {claim.owner.caller or 'somebody'}", task.id)
     if standing.newer and slug(task.id) in standing.newer:
-        return "it is held by a claim of a newer Dibs"
+        raise _LeftAlone("it is held by a claim of a newer Dibs", task.id)
     if task.status == "in_progress":
-        return "it is in progress"
-    return f"it is {task.status}" if task.status in ENDED else ""
+        raise _LeftAlone("it is in progress", task.id)
 
 
 def _told(plan: _Plan) -> TriagedTask:

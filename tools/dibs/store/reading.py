@@ -135,6 +135,17 @@ def read_stored(
         raise MalformedTask(f"it cannot be read ({exc.strerror or exc})", path=path, task_id=Path(path).stem) from exc
 
 
+def read_again(tasks_dir: Path, stored: StoredTask) -> StoredTask | None:
+    """What was read, with the file's state of now, if its bytes are the same; None: they are not, or it is gone."""
+    path, data = tasks_dir / stored.task.path, stored.file.data
+    try:
+        stat = path.lstat()
+        same = stat_bits.S_ISREG(stat.st_mode) and stat.st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return None
+    return StoredTask(stored.task, stored.file, stat) if same else None
+
+
 def _guess_id(path: Path) -> str:
     """The id of a file that cannot be parsed: its ``id:`` line if it has one, else its stem."""
     try:

@@ -102,7 +102,7 @@ def _linked(task: Task, text: str, triage: Triage) -> Iterator[Proposal]:
         target = re.split(r"[|#]", link[1])[0].strip().casefold()
         if target in pages or target.rpartition("/")[2] in pages:
             return
-    yield Proposal(BODY, "", f"Project: [[{page}]]", f"its project is {task.project}, and no link leads there")
+    yield Proposal(BODY, "", f"Project: [[{page}]]", "no link leads to its project")
 
 
 def _classified(task: Task, text: str, triage: Triage) -> Iterator[Proposal]:
