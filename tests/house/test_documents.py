@@ -99,6 +99,13 @@ def test_json_for_clients_is_json() -> None:
         assert server["args"][0] in program.commands
 
 
+def test_settings_in_documents_are_settings() -> None:
+    blocks = fenced(REPO / "docs" / "triage.md", "json")
+    assert blocks
+    for block in blocks:
+        assert Settings.model_validate_json(block) != Settings()
+
+
 def test_the_readme_s_task_is_a_valid_task(tmp_path: Path) -> None:
     (block,) = fenced(REPO / "README.md", "markdown")
     file = read_task_file(block.encode())
