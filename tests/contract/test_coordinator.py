@@ -9,7 +9,7 @@ import pytest
 from dibs.session import Session
 from dibs.store.task import Task
 from doors import Answer, Entrance
-from support import claim, make, write_task
+from support import claim, header, make, write_file, write_task
 
 CREATE_KEYS = {"tasks", "message", "warnings"}
 
@@ -119,3 +119,180 @@ def test_an_id_that_is_held_though_its_file_is_gone_is_not_given_again(
     answer = door.call("create_tasks", tasks=[{"id": "t-1", "title": "A"}])
     refused(answer, "invalid_arguments", "tasks[0].id", "t-1 is still held by a claim")
     assert files(tasks_dir) == {}
+
+
+# update_task
+
+WRITTEN = (
+    "---\r\nid: t-1\r\nstatus: 'To Do'\r\nlabels:   # what it is about\r\n  - a\r\n  - b\r\npriority:  high # P1\r\n"
+    "blocked_by:  [x]\r\ntargetFiles: src/a\r\nassignee:\r\n  - '@codex'\r\nx: 007\r\n---\r\nbody\r\n- [ ] one"
+)
+
+
+def test_only_the_bytes_of_what_is_updated_change(door: Entrance, tasks_dir: Path) -> None:
+    write_task(tasks_dir, "t-2")
+    path = write_file(tasks_dir / "t-1.md", WRITTEN)
+    answer = door.call(
+        "update_task", id="T-1", priority=0, tags=["b", "c d"], depends_on=["t-2"], files=["src/**", "1.0"],
+        assignee="claude",
+    )  # fmt: skip
+    assert answer.keys() == {"task", "message", "warnings"}
+    assert path.read_bytes().decode() == (
+        "---\r\nid: t-1\r\nstatus: 'To Do'\r\nlabels: [b, c d]\r\npriority:  0 # P1\r\n"
+        'blocked_by:  [t-2]\r\ntargetFiles: ["src/**", "1.0"]\r\nassignee: claude\r\nx: 007\r\n---\r\nbody\r\n- [ ] one'
+    )
+    task = answer["task"]
+    assert (task["priority"], task["tags"], task["depends_on"], task["body"]) == (0, ["b", "c d"], ["t-2"], "")
+    assert answer["warnings"] == []
+    for told in (
+        "tags a, b → b, c d", "priority 1 → 0", "depends_on x → t-2", "files src/a → src/**, 1.0",
+        "assignee @codex → claude",
+    ):  # fmt: skip
+        assert told in answer["message"]
+
+
+def test_fields_are_emptied(door: Entrance, tasks_dir: Path) -> None:
+    path = write_file(tasks_dir / "t-1.md", WRITTEN)
+    answer = door.call("update_task", id="t-1", clear=["priority", "tags", "assignee", "depends_on", "files"])
+    assert path.read_bytes().decode() == (
+        "---\r\nid: t-1\r\nstatus: 'To Do'\r\nlabels: []\r\nblocked_by:  []\r\ntargetFiles: []\r\nx: 007\r\n---\r\n"
+        "body\r\n- [ ] one"
+    )
+    assert (answer["task"]["priority"], answer["task"]["tags"]) == (2, [])
+    assert "tags a, b → none" in answer["message"]
+
+
+def test_what_a_task_did_not_say_is_added(door: Entrance, tasks_dir: Path) -> None:
+    path = write_file(tasks_dir / "t-1.md", "---\nstatus: active\n---\nbody")
+    door.call("update_task", id="t-1", priority=4, tags=["a"], assignee="@codex")
+    assert path.read_text(encoding="utf-8") == (
+        '---\nstatus: active\ntags: [a]\nassignee: "@codex"\npriority: 4\n---\nbody'
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "becomes"),
+    [
+        ("blocked", "unblock", "active"),
+        ("blocked", "reopen", "active"),
+        ("review", "reopen", "active"),
+        ("done", "reopen", "active"),
+        ("cancelled", "reopen", "active"),
+        ("failed", "reopen", "active"),
+        ("inbox", "activate", "active"),
+        ("on_hold", "activate", "active"),
+        ("inbox", "cancel", "cancelled"),
+        ("active", "cancel", "cancelled"),
+        ("blocked", "cancel", "cancelled"),
+    ],
+)
+def test_an_action_changes_the_status(door: Entrance, tasks_dir: Path, status: str, action: str, becomes: str) -> None:
+    path = write_task(tasks_dir, "t-1", status, priority=1)
+    reason = {"reason": "Not wanted."} if action == "cancel" else {}
+    answer = door.call("update_task", id="t-1", action=action, priority=0, **reason)
+    assert (answer["task"]["status"], answer["task"]["priority"]) == (becomes, 0)
+    assert answer["message"] == f"t-1: status {status} → {becomes}; priority 1 → 0"
+    assert (header(path)["status"], header(path)["priority"]) == (becomes, "0")
+
+
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [("done", "unblock"), ("on_hold", "unblock"), ("inbox", "reopen"), ("blocked", "activate"), ("done", "cancel")],
+)
+def test_an_action_that_does_not_fit_the_status_is_refused(
+    door: Entrance, tasks_dir: Path, status: str, action: str
+) -> None:
+    path = write_task(tasks_dir, "t-1", status)
+    before = path.read_bytes()
+    reason = {"reason": "Not wanted."} if action == "cancel" else {}
+    refused(door.call("update_task", id="t-1", action=action, priority=0, **reason), "not_ready", "t-1", status, action)
+    assert path.read_bytes() == before
+
+
+def test_cancelling_says_why_and_who_waits_for_it(door: Entrance, tasks_dir: Path) -> None:
+    path = write_task(tasks_dir, "t-1", body="body\n")
+    write_task(tasks_dir, "t-2", depends_on=["t-1"])
+    write_task(tasks_dir, "t-3", parent="t-1")
+    write_task(tasks_dir, "t-4", "done", depends_on=["t-1"])
+    answer = door.call("update_task", id="t-1", action="cancel", reason="Nobody wants it.")
+    assert answer["warnings"] == [
+        "these depend on t-1, and will not become ready: t-2",
+        "these belong to t-1, and will not become ready: t-3",
+    ]
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("---\nid: t-1\nstatus: cancelled\n---\nbody\n\n## Cancelled\n\n**By:** ")
+    assert text.endswith("\n\n**Reason:** Nobody wants it.\n")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"priority": 0}, {"tags": ["a"]}, {"clear": ["files"]}, {"action": "cancel", "reason": "x"}, {"action": "reopen"}],
+    ids=str,
+)
+def test_a_task_that_somebody_works_on_is_not_updated(
+    door: Entrance, tasks_dir: Path, stranger: Session, changes: dict[str, object]
+) -> None:
+    path = write_task(tasks_dir, "t-1", files=["a"])
+    by_hand = write_task(tasks_dir, "t-2", "in_progress", assignee="maria", files=["b"])
+    claim(stranger, "t-1")
+    before = (path.read_bytes(), by_hand.read_bytes())
+    held = refused(door.call("update_task", id="t-1", **changes), "not_ready", "t-1 is held by claude until")
+    theirs = refused(door.call("update_task", id="t-2", **changes), "not_ready", "t-2 is in progress by maria")
+    assert (held["owner"], theirs["owner"]) == ("claude", "maria")
+    assert ("--steal" in held["message"]) == door.person
+    assert (path.read_bytes(), by_hand.read_bytes()) == before
+
+
+def test_a_dependency_that_would_close_a_circle_is_refused(door: Entrance, tasks_dir: Path) -> None:
+    path = write_task(tasks_dir, "t-1", depends_on=["x"])
+    write_task(tasks_dir, "t-2", depends_on=["t-3"])
+    write_task(tasks_dir, "t-3", depends_on=["T-1"])
+    before = path.read_bytes()
+    answer = door.call("update_task", id="t-1", depends_on=["x", "t-2"], priority=0)
+    refused(answer, "invalid_arguments", "t-1 → t-2 → t-3 → t-1")
+    refused(door.call("update_task", id="t-1", depends_on=["T-1"]), "invalid_arguments", "t-1 → t-1")
+    assert path.read_bytes() == before
+    (warning,) = door.call("update_task", id="t-1", depends_on=["gone"])["warnings"]
+    assert warning == "t-1 depends on gone, which does not exist (yet)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "nothing to change"),
+        ({"tags": ["a"], "clear": ["tags"]}, "tags: either"),
+        ({"action": "cancel"}, "reason"),
+        ({"action": "cancel", "reason": " "}, "reason"),
+        ({"action": "unblock", "reason": "x"}, "reason goes with"),
+        ({"clear": ["status"]}, "clear[0]"),
+        ({"priority": 5}, "priority"),
+    ],
+    ids=str,
+)
+def test_an_update_that_makes_no_sense_is_refused(
+    door: Entrance, tasks_dir: Path, arguments: dict[str, object], told: str
+) -> None:
+    path = write_task(tasks_dir, "t-1", "blocked", tags=["b"])
+    before = path.read_bytes()
+    refused(door.call("update_task", id="t-1", **arguments), "invalid_arguments", told)
+    assert path.read_bytes() == before
+
+
+def test_an_update_to_what_is_there_already_changes_nothing(door: Entrance, tasks_dir: Path) -> None:
+    path = write_file(tasks_dir / "t-1.md", "---\nstatus: To Do\nlabels: [a]\npriority: high\nassignee: bob\n---\n")
+    before, inode = path.read_bytes(), path.stat().st_ino
+    answer = door.call(
+        "update_task", id="t-1", tags=["a"], priority=1, assignee="bob", clear=["files"], action="reopen"
+    )
+    assert (answer["message"], answer["task"]["status"]) == ("t-1 is like that already; nothing was changed", "active")
+    assert (path.read_bytes(), path.stat().st_ino) == (before, inode)
+
+
+def test_what_cannot_be_updated_is_named(door: Entrance, tasks_dir: Path) -> None:
+    flawed = write_file(tasks_dir / "t-1.md", "---\nstatus: active\ntags: &a [a]\nx: *a\n---\n")
+    write_task(tasks_dir, "bad", "nearly")
+    before = flawed.read_bytes()
+    refused(door.call("update_task", id="t-1", tags=["b"]), "invalid_task", "t-1.md:3", "`tags`")
+    refused(door.call("update_task", id="bad", tags=["b"]), "invalid_task", "bad.md:3")
+    refused(door.call("update_task", id="t-9", tags=["b"]), "not_found", "t-9")
+    assert flawed.read_bytes() == before

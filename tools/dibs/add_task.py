@@ -21,6 +21,7 @@ from dibs.store.errors import InvalidArguments, MalformedTask
 from dibs.store.header import TaskFile
 from dibs.store.ledger import Hold
 from dibs.store.readiness import dependency_state, find_cycle
+from dibs.store.snapshot import Around
 from dibs.store.task import MAX_ID_CHARACTERS, ComplexityOrNone, Task, make_task
 from dibs.store.task_store import TaskStore
 
@@ -99,7 +100,7 @@ def _add_all(
     tasks = [new.task for new in plan.new.values()]
     for task in tasks:
         hold.note(store.now(), "added", id=task.id, path=task.path)
-    return tasks, _unknown_dependencies(store, tasks)
+    return tasks, unknown_dependencies(tasks, store.index)
 
 
 class _Plan:
@@ -184,10 +185,11 @@ def _file(request: AddRequest, task_id: str, title: str, created: str) -> TaskFi
     return new_task_file(title, request.body, {"id": task_id, **keys, "created": created, "status": request.status})
 
 
-def _unknown_dependencies(store: TaskStore, tasks: Iterable[Task]) -> list[str]:
-    index, warnings = store.index, []
+def unknown_dependencies(tasks: Iterable[Task], around: Around) -> list[str]:
+    """A warning for each task that depends on what does not exist."""
+    warnings = []
     for task in tasks:
-        unknown = [dep for dep in task.depends_on if dependency_state(dep, index) == "missing"]
+        unknown = [dep for dep in task.depends_on if dependency_state(dep, around) == "missing"]
         if unknown:
             verb = "does" if len(unknown) == 1 else "do"
             warnings.append(f"{task.id} depends on {', '.join(unknown)}, which {verb} not exist (yet)")

@@ -28,6 +28,7 @@ from dibs.reopen_task import ReopenRequest, ReopenResult, reopen_task
 from dibs.session import Call, Session
 from dibs.summarize_batch import SummaryRequest, SummaryResult, summarize_batch
 from dibs.triage_tasks import TriageRequest, TriageResult, triage_tasks
+from dibs.update_task import UpdateRequest, UpdateResult, update_task
 from dibs.wait_for_tasks import WaitRequest, WaitResult, pause_before_looking, progress_of_waiting, wait_for_tasks
 
 Profile = Literal["worker", "coordinator", "shell"]
@@ -105,6 +106,8 @@ TOOLS: tuple[Tool, ...] = (
          "shell"),
     Tool("create_tasks", "create", create_tasks, CreateRequest, CreateResult, "Add tasks", "coordinator"),
     Tool("triage_tasks", "triage", triage_tasks, TriageRequest, TriageResult, "Triage tasks", "coordinator",
+         idempotent=True),
+    Tool("update_task", "update", update_task, UpdateRequest, UpdateResult, "Change task", "coordinator",
          idempotent=True),
     Tool("add_task", "add", add_task, AddRequest, AddResult, "Add task", "shell"),
     Tool("list_tasks", "list", list_tasks, ListRequest, ListResult, "List tasks", "shell", read_only=True),

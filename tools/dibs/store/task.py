@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from dibs.store.errors import MalformedTask
-from dibs.store.header import NESTED, TaskFile
+from dibs.store.header import Nested, TaskFile
 from dibs.store.settings import Settings, StatusWord
 from dibs.store.triage_settings import Complexity
 
@@ -130,18 +130,23 @@ def _text(file: TaskFile, field: str) -> str:
     return ""
 
 
+def list_key(file: TaskFile, field: str) -> str:
+    """The key that a list is read from, and has to be written to: the first of the field's keys that says something."""
+    names = KEYS.get(field, (field,))
+    there = [key for key in names if key in file.entries]
+    return next((key for key in there if file.entries[key].value is not None), next(iter(there), names[0]))
+
+
 def _list(file: TaskFile, field: str) -> tuple[str, ...]:
-    """The first of a field's keys that is there, as a list: a scalar is split at commas, empty items do not count."""
-    for key in KEYS.get(field, (field,)):
-        entry = file.entries.get(key)
-        if entry is None or entry.value is None:
-            continue
-        if entry.value is NESTED:
-            raise MalformedTask(f"{key} must be a text or a list of texts", line=entry.line)
-        parts = entry.value.split(",") if isinstance(entry.value, str) else entry.value
-        if isinstance(parts, (list, tuple)):
-            return tuple(text for part in parts if (text := (part or "").strip()))
-    return ()
+    """A field as a list: a scalar is split at commas, empty items do not count."""
+    key = list_key(file, field)
+    entry = file.entries.get(key)
+    if entry is None or entry.value is None:
+        return ()
+    if isinstance(entry.value, Nested):
+        raise MalformedTask(f"{key} must be a text or a list of texts", line=entry.line)
+    parts = entry.value.split(",") if isinstance(entry.value, str) else entry.value
+    return tuple(text for part in parts if (text := (part or "").strip()))
 
 
 def _priority(word: str) -> int:
