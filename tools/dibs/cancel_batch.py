@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from pydantic import Field
 
 from dibs.answers import SHORT_TEXT, Request, Result, counted, listed_few
+from dibs.batch_state import state_of_batch
 from dibs.create_batch import BatchName
 from dibs.session import Call, Session
-from dibs.store.batches import Batch, BatchItem
-from dibs.store.body import append_section
-from dibs.store.claims import stamp
+from dibs.store.batches import Batch
 from dibs.store.errors import DibsError
 from dibs.store.ledger import Hold
-from dibs.store.task import ENDED
-from dibs.store.task_file import edit_header
+from dibs.update_task import UpdateRequest, update_task
 
 
 class CancelBatchRequest(Request):
@@ -37,16 +36,17 @@ def cancel_batch(session: Session, request: CancelBatchRequest, call: Call) -> C
     """
     store = session.store
     batch = store.change(lambda hold: _mark(session, hold, store.batches.get(request.name)))
-    store.refresh()
-    cancelled, in_progress, warnings = 0, [], []
-    for item in batch.items:
-        if item.id.casefold() in {claim.id.casefold() for claim in store.ledger.claims()}:
-            in_progress.append(item.id)
-        elif item.path:
-            try:
-                cancelled += store.change(lambda hold, item=item: _cancel(session, hold, item, request.reason))  # type: ignore[misc]
-            except DibsError as error:
-                warnings.append(f"{item.id} was not cancelled: {error.message}")
+    reason = request.reason.strip() or f"Batch {batch.name} was cancelled."
+    state = state_of_batch(session, batch, store.snapshot(after=time.monotonic()))
+    to_cancel = [item.item.id for item in state.items if item.item.path and item.status in ("ready", "waiting")]
+    cancelled, warnings = 0, []
+    for task_id in to_cancel:
+        try:
+            update_task(session, UpdateRequest(id=task_id, action="cancel", reason=reason), call)
+            cancelled += 1
+        except DibsError as error:  # somebody was quicker, or its file cannot be written
+            warnings.append(f"{task_id} was not cancelled: {error.message}")
+    in_progress = [row.id for row in state.at_work]
     still = f"; {listed_few(in_progress)} in progress, and may be finished" if in_progress else ""
     return CancelBatchResult(
         name=batch.name,
@@ -64,18 +64,3 @@ def _mark(session: Session, hold: Hold, batch: Batch) -> Batch:
         session.store.batches.replace(hold, batch)
         hold.note(session.store.now(), "batch_cancelled", batch=batch.name)
     return batch
-
-
-def _cancel(session: Session, hold: Hold, item: BatchItem, reason: str) -> int:
-    """Cancel one task that was made for the batch, if nobody has it and it has not ended; 1 when that was done."""
-    store = session.store
-    if hold.claim(item.id) is not None:
-        return 0
-    stored = store.find(item.id)
-    if stored.task.status in ENDED or stored.task.status == "in_progress":
-        return 0
-    said = [f"**By:** {session.caller('')}, {stamp(store.now())}", *([f"**Reason:** {reason}"] if reason else [])]
-    file = edit_header(stored.file, {"status": "cancelled"})
-    store.write(hold, stored, append_section(file, "Cancelled", "\n\n".join(said)))
-    hold.note(store.now(), "cancelled", id=item.id, status="cancelled")
-    return 1

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from dibs.answers import WaitingOn
+from dibs.batch_state import BatchCounts, BatchState, state_of_batch
 from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
 from dibs.session import Call, Session
 from dibs.store.claims import Claim, How, stamp
@@ -82,10 +83,21 @@ class Ended(_Part):
 
 
 class Rate(_Part):
-    """Completed tasks: a minute, over the last ten; and in the last hour."""
+    """Completed tasks: a minute, over the last ten (or since the batch was made); and in the last hour."""
 
     per_minute: float
     last_hour: int
+
+
+class BatchProgress(_Part):
+    """Where the batch that is watched stands. ``eta_seconds``: how long the rest takes at the present rate, null when
+    nothing was completed lately or nothing is left."""
+
+    name: str
+    total: int
+    counts: BatchCounts
+    finished: bool
+    eta_seconds: float | None
 
 
 class Overview(_Part):
@@ -97,13 +109,21 @@ class Overview(_Part):
     workers: list[Worker]
     recent: list[Ended]
     rate: Rate
+    batch: BatchProgress | None = None
 
     def differs_from(self, other: Overview | None) -> bool:
         """Whether anything happened between the two. What the clock alone moves is nothing: renewals, and the rate."""
         return other is None or self._without_clockwork() != other._without_clockwork()
 
     def _without_clockwork(self) -> dict[str, object]:
-        return self.model_dump(exclude={"at": True, "rate": True, "workers": {"__all__": {"lease_until"}}})
+        return self.model_dump(
+            exclude={
+                "at": True,
+                "rate": True,
+                "workers": {"__all__": {"lease_until"}},
+                "batch": {"eta_seconds"},
+            }
+        )
 
 
 def overview(session: Session, *, recent: int = RECENT_SHOWN) -> Overview:
@@ -116,10 +136,12 @@ def overview(session: Session, *, recent: int = RECENT_SHOWN) -> Overview:
 
 
 class Lookout:
-    """Looks again and again, and counts again only when something has changed since the last look."""
+    """Looks again and again, and counts again only when something has changed since the last look. With a ``batch``
+    it tells of that, of who works on it and of what ended in it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, batch: str = "") -> None:
         self._session = session
+        self._batch = batch
         self._stats: tuple[tuple[object, ...], StatsResult] | None = None
         self._history: tuple[tuple[object, ...], list[Ended]] | None = None
 
@@ -138,13 +160,23 @@ class Lookout:
         history = self._read_history(recent)
         now = store.now()
         stats = self._count(snapshot, claims, now)
+        workers = _workers(self._session, snapshot, claims, stats, now)
+        minutes: float = MINUTES_OF_RATE
+        progress: BatchProgress | None = None
+        if self._batch:
+            batch = store.batches.get(self._batch)
+            workers = [worker for worker in workers if worker.id.casefold() in batch.keys]
+            history = [ended for ended in history if ended.id.casefold() in batch.keys]
+            minutes = min(minutes, max(1.0, (now - batch.created_at).total_seconds() / 60))
+            progress = _progress(state_of_batch(self._session, batch, snapshot), _rate(history, now, minutes))
         return Overview(
             at=now,
             tasks_dir=str(store.tasks_dir),
             counts=_counts(stats),
-            workers=_workers(self._session, snapshot, claims, stats, now),
+            workers=workers,
             recent=[ended.model_copy(update={"title": _title(snapshot, ended.id)}) for ended in history[:recent]],
-            rate=_rate(history, now),
+            rate=_rate(history, now, minutes),
+            batch=progress,
         )
 
     def _count(self, snapshot: Snapshot, claims: list[Claim], now: datetime) -> StatsResult:
@@ -265,8 +297,16 @@ def _moment(given: Fact) -> datetime | None:
         return None
 
 
-def _rate(history: list[Ended], now: datetime) -> Rate:
+def _progress(state: BatchState, rate: Rate) -> BatchProgress:
+    counts = state.counts
+    eta = round(60 * counts.left / rate.per_minute, 1) if counts.left and rate.per_minute else None
+    return BatchProgress(
+        name=state.batch.name, total=len(state.items), counts=counts, finished=not counts.left, eta_seconds=eta
+    )
+
+
+def _rate(history: list[Ended], now: datetime, minutes: float) -> Rate:
     """An event from later than now was written before a clock was set back: when it was, nobody knows."""
     ages = [now - ended.at for ended in history if ended.how == "completed" and ended.at <= now]
-    lately = sum(age < timedelta(minutes=MINUTES_OF_RATE) for age in ages)
-    return Rate(per_minute=round(lately / MINUTES_OF_RATE, 2), last_hour=sum(age < HOUR for age in ages))
+    lately = sum(age < timedelta(minutes=minutes) for age in ages)
+    return Rate(per_minute=round(lately / minutes, 2), last_hour=sum(age < HOUR for age in ages))

@@ -209,9 +209,10 @@ def logs_command(id: str, follow: bool, tasks_dir: str | None, as_json: bool) ->
     "--interval", metavar="SECONDS", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
     help="How often to look.",
 )  # fmt: skip
+@click.option("--batch", default="", metavar="NAME", help="Only this batch: how far it is, and how long it will take.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, also on a terminal.")
 @click.option("--once", is_flag=True, help="Look once, print that, and end.")
-def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: bool) -> None:
+def watch_command(tasks_dir: str | None, interval: float, batch: str, as_json: bool, once: bool) -> None:
     """See who works on what, until Ctrl-C. Reads only.
 
     On a terminal: a live view. Elsewhere: one JSON object a line, the first at once, then one whenever something
@@ -220,7 +221,7 @@ def watch_command(tasks_dir: str | None, interval: float, as_json: bool, once: b
     """
     from dibs_server.cli.watch_command import run_watch
 
-    sys.exit(run_watch(tasks_dir, interval, as_json=as_json, once=once))
+    sys.exit(run_watch(tasks_dir, interval, batch=batch, as_json=as_json, once=once))
 
 
 @program.command("prompt")

@@ -27,11 +27,11 @@ Rest = Callable[[float], bool]
 Seen = Overview | DibsError
 
 
-def run_watch(tasks_dir: str | None, interval: float, *, as_json: bool, once: bool) -> int:
+def run_watch(tasks_dir: str | None, interval: float, *, batch: str, as_json: bool, once: bool) -> int:
     """Watch until Ctrl-C, or until nobody reads any more; the exit code. Only what stops the first look is fatal."""
     try:
         with _ended_in_order():
-            lookout = Lookout(Session(TaskStore(find_tasks_dir(tasks_dir))))
+            lookout = Lookout(Session(TaskStore(find_tasks_dir(tasks_dir))), batch)
             first = lookout.look()
             _watch(lookout, first, interval, as_json=as_json, once=once)
     except DibsError as error:

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs.answers import counted
-from dibs.overview import Ended, LeaseState, Overview, Worker
+from dibs.overview import BatchProgress, Ended, LeaseState, Overview, Worker
 from dibs_server.cli.console import plain, shown
-from dibs_server.cli.render import counts_line
+from dibs_server.cli.render import STYLES, counts_line
 
 GAP = 2
 MOST = {"caller": 24, "client": 24, "task": 40, "how": 10, "for": 9, "ago": 9, "lease": 18}
@@ -105,6 +105,8 @@ def _block(recent: int) -> int:
 
 
 def _head(overview: Overview, width: int) -> list[RenderableType]:
+    if overview.batch is not None:
+        return _batch_head(overview, overview.batch, width)
     counts = overview.counts
     waiting_on = {kind: n for kind, n in counts.waiting_on.model_dump().items() if n}
     clock = _dim(_clock(overview.at))
@@ -116,7 +118,30 @@ def _head(overview: Overview, width: int) -> list[RenderableType]:
             lines.append(Text.assemble(_dim(f"{label:<12}"), counts_line(numbers)))
     pace = _pace(overview) if counts.total else _dim("no tasks yet; `dibs add` makes one")
     bar = min(BAR_WIDTH, width - pace.cell_len - GAP)
-    return [*lines, pace if not counts.total or bar < LEAST_BAR_WIDTH else _with_bar(overview, bar, pace)]
+    return [
+        *lines,
+        pace if not counts.total or bar < LEAST_BAR_WIDTH else _bar(_wanted(overview), counts.done, bar, pace),
+    ]
+
+
+def _batch_head(overview: Overview, batch: BatchProgress, width: int) -> list[RenderableType]:
+    clock = _dim(_clock(overview.at))
+    place = Text.assemble(shown(batch.name, "bold"), _dim(f"  {counted(batch.total, 'task')} in "))
+    place.append_text(_dim(_short(overview.tasks_dir, max(1, width - place.cell_len - clock.cell_len - GAP))))
+    place.pad_right(max(GAP, width - place.cell_len - clock.cell_len))
+    counts = {name.replace("_", " "): count for name, count in batch.counts.model_dump().items() if count}
+    styled = {**STYLES, "in progress": "yellow", "ready": "bold cyan", "gone": "bold red", "invalid": "bold red"}
+    told = Text("  ").join(Text(f"{count} {name}", style=styled.get(name, "")) for name, count in counts.items())
+    ended = batch.total - batch.counts.left
+    pace = Text(f"{ended}/{batch.total} ended", style="green")
+    pace.append_text(_dim(f"  {overview.rate.per_minute:g} a minute"))
+    if batch.finished:
+        pace.append(", all ended", style="bold green")
+    elif batch.eta_seconds is not None:
+        pace.append_text(_dim(f", {_length(batch.eta_seconds)} to go"))
+    bar = min(BAR_WIDTH, width - pace.cell_len - GAP)
+    line = pace if bar < LEAST_BAR_WIDTH else _bar(batch.total, ended, bar, pace)
+    return [Text.assemble(place, clock), told, line]
 
 
 def _wanted(overview: Overview) -> int:
@@ -130,10 +155,9 @@ def _pace(overview: Overview) -> Text:
     return Text.assemble(done, _dim(f"  {rate.per_minute:g} a minute, {rate.last_hour} in the last hour"))
 
 
-def _with_bar(overview: Overview, width: int, pace: Text) -> RenderableType:
+def _bar(total: int, done: int, width: int, pace: Text) -> RenderableType:
     line = Table.grid(padding=(0, GAP, 0, 0))
-    bar = ProgressBar(max(1, _wanted(overview)), overview.counts.done, width, complete_style="green")
-    line.add_row(bar, pace)
+    line.add_row(ProgressBar(max(1, total), done, width, complete_style="green"), pace)
     return line
 
 
@@ -246,7 +270,11 @@ def _age(later: datetime | None, earlier: datetime | None) -> str:
     """The time between: 0:42, 3:10, 1:02:10, 3 d 02 h."""
     if later is None or earlier is None:
         return ""
-    seconds = max(0, int((later - earlier).total_seconds()))
+    return _length((later - earlier).total_seconds())
+
+
+def _length(of_seconds: float) -> str:
+    seconds = max(0, int(of_seconds))
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours >= DAY_HOURS:
