@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,7 +76,7 @@ def get_batch(session: Session, request: GetBatchRequest, call: Call) -> GetBatc
 
 def read_state(session: Session, name: str) -> BatchState:
     batch = session.store.batches.get(name)
-    return state_of_batch(session, batch, session.store.snapshot())
+    return state_of_batch(session, batch, session.store.snapshot(after=time.monotonic()))
 
 
 def summary_of(session: Session, state: BatchState) -> Summary:

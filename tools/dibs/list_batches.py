@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pydantic import BaseModel, ConfigDict
 
 from dibs.answers import Request, Result
@@ -30,7 +32,7 @@ class ListBatchesResult(Result):
 
 def list_batches(session: Session, request: ListBatchesRequest, call: Call) -> ListBatchesResult:
     """List the batches and where each stands. Reads only."""
-    snapshot = session.store.snapshot()
+    snapshot = session.store.snapshot(after=time.monotonic())
     states = [state_of_batch(session, batch, snapshot) for batch in session.store.batches.all()]
     return ListBatchesResult(
         batches=[

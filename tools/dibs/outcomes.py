@@ -60,6 +60,8 @@ class Ended:
 def ended(store: TaskStore, task_id: str, path: str | None, status: str) -> Ended:
     """The outcome of a task that has this status; ``path`` is where its file was, None where there is none to read."""
     told = STATUSES[status]
+    if status == "invalid" and (error := store.index.invalid_keys.get(task_id.casefold())) is not None:
+        return Ended(Outcome(task_id=task_id, status=told, reason=_cut(error.message)), None)
     bare = Ended(Outcome(task_id=task_id, status=told, reason=REASONS.get(status, "")), None)
     if path is None:
         return bare
