@@ -72,7 +72,15 @@ def test_a_file_that_could_not_be_read_again_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "hidden",
-    ["```\nX\n```", "~~~~ md\nX\n```\n~~~~", "<!-- a\nX\n-->", "- item\n  ```\n  X\n  ```", "a `X` b"],
+    [
+        "```\nX\n```",
+        "~~~~ md\nX\n```\n~~~~",
+        "<!-- a\nX\n-->",
+        "<!-- X\n-->",
+        "``` X\n```",
+        "- item\n  ```\n  X\n  ```",
+        "a `X` b",
+    ],
 )
 def test_code_and_comments_are_no_prose_and_what_follows_is(hidden: str) -> None:
     assert prose(f"one\n\n{hidden}\n\nX\n").count("X") == 1

@@ -174,6 +174,21 @@ def test_a_claim_made_just_before_the_mutex_is_seen(
     assert "[[aops]]" not in path.read_text(encoding="utf-8")
 
 
+def test_a_claim_made_just_before_the_mutex_counts_though_git_took_the_file_back(
+    session: Session, other: Session, tasks_dir: Path, at_step: Arm
+) -> None:
+    path = write_task(tasks_dir, "t-1", project="aops")
+    before = path.read_bytes()
+
+    def claim_and_take_back() -> None:
+        claim(other, "t-1")
+        write_file(path, before)
+
+    at_step("mutex.wanted", claim_and_take_back)
+    assert left_alone(triage(session)) == {"t-1": "it is held by claude"}
+    assert path.read_bytes() == before
+
+
 # what happens meanwhile
 
 
@@ -182,6 +197,13 @@ def test_what_changed_before_the_mutex_is_judged_anew(session: Session, tasks_di
     at_step("mutex.wanted", lambda: edit(path, "tags:", "complexity: multi-step\ntags:") and None)
     assert fields(triage(session)) == {"t-1": ["body", "assignee"]}
     assert header(path)["complexity"] == "multi-step"
+
+
+def test_a_change_of_the_same_length_is_seen_too(session: Session, tasks_dir: Path, at_step: Arm) -> None:
+    path = write_task(tasks_dir, "t-1", tags=["chore"])
+    at_step("mutex.wanted", lambda: edit(path, "chore", "human") and None)
+    assert fields(triage(session)) == {"t-1": ["complexity"]}
+    assert header(path)["complexity"] == "blocked-human"
 
 
 def test_what_somebody_else_has_triaged_meanwhile_needs_nothing(
