@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -31,6 +32,19 @@ def triage(folder: Path, processes: int) -> tuple[float, Sequence[dict[str, Any]
     return time.perf_counter() - started, answers
 
 
+def rewriting_seconds(folder: Path) -> float:
+    """The floor: the same files, each read and replaced by a fsynced copy, by one program that does nothing else."""
+    started = time.perf_counter()
+    for path in sorted(folder.glob("*.md")):
+        temporary = folder / "copy"
+        with temporary.open("wb") as copy:
+            copy.write(path.read_bytes())
+            copy.flush()
+            os.fsync(copy.fileno())
+        temporary.replace(path)
+    return time.perf_counter() - started
+
+
 def measure(samples: Samples, options: argparse.Namespace) -> Report:
     rows: list[dict[str, Cell]] = []
     for size in sizes_up_to(options.tasks):
@@ -47,11 +61,12 @@ def measure(samples: Samples, options: argparse.Namespace) -> Report:
                 "tasks": size,
                 "changed a second, 2 processes": size / changing,
                 "by the first of them": changed[0] / size,
+                "only rewritten a second": size / rewriting_seconds(folder),
                 "unchanged a second, 1 process": size / unchanging,
             }
         )
     checks = [
-        Check(f"tasks triaged a second, {rows[-1]['tasks']:,} tasks", float(rows[-1][name]), bound, ">=")
+        Check(f"{name}, {rows[-1]['tasks']:,} tasks", float(rows[-1][name]), bound, ">=")
         for name, bound in (
             ("changed a second, 2 processes", CHANGED_A_SECOND),
             ("unchanged a second, 1 process", UNCHANGED_A_SECOND),

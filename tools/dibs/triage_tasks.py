@@ -25,7 +25,7 @@ from dibs.triage.rules import Proposal, propose, triaged
 
 LOT = 16
 """How many tasks are worked out before the mutex is taken for them."""
-HOLD_SECONDS = 0.02
+HOLD_SECONDS = 0.04
 
 
 class TriageRequest(Request):
