@@ -60,7 +60,7 @@ def function_door(tasks_dir: Path) -> Iterator[Entrance]:
     """The verbs themselves, in a session that lives on as a server's does."""
     session = Session(TaskStore(tasks_dir), client="probe", server=True)
 
-    def call(name: str, **arguments: Any) -> Answer:
+    def call(name: str, /, **arguments: Any) -> Answer:
         tool = tool_named(name)
         try:
             return tool.run(session, validate(tool, arguments), Call()).model_dump(mode="json")
@@ -81,7 +81,7 @@ def mcp_door(era: str) -> Callable[[Path], AbstractContextManager[Entrance]]:
         )
         with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(client):
 
-            def call(name: str, **arguments: Any) -> Answer:
+            def call(name: str, /, **arguments: Any) -> Answer:
                 return answer_of(portal.call(client.call_tool, name, arguments))
 
             yield Entrance(call)
@@ -101,7 +101,7 @@ def answer_of(result: CallToolResult) -> Answer:
 def cli_door(tasks_dir: Path) -> Iterator[Entrance]:
     """The command line with ``--json``; each answer is held against its exit code."""
 
-    def call(name: str, **arguments: Any) -> Answer:
+    def call(name: str, /, **arguments: Any) -> Answer:
         result = run_dibs(*words(name, arguments), "--json", "--tasks-dir", str(tasks_dir))
         answer: Answer = json.loads(result.stdout)
         assert result.exit_code == exit_code_of(answer)

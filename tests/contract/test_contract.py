@@ -448,3 +448,34 @@ def test_triage_enters_what_a_task_lacks_and_tells_each_change(door: Entrance, t
     assert all(change.keys() == {"field", "old", "new", "why"} and change["why"] for change in task["changes"])
     assert header(path)["status"] == "active"
     assert door.call("claim_next_task", caller="bob", complexity="mechanical")["task"]["id"] == "t-1"
+
+
+def test_a_batch_is_made_claimed_from_waited_for_and_summarized(door: Entrance, tasks_dir: Path) -> None:
+    write_file(tasks_dir / "settings.json", '{"profile": "coordinator"}')
+    file = write_file(tasks_dir.parent / "data" / "one, two.txt", "x")
+    for task_id in ("t-1", "t-2", "other"):
+        write_task(tasks_dir, task_id)
+    made = door.call("create_batch", name="b", items=["t-1", "t-2", str(file)])
+    assert made.keys() == {
+        "name", "total", "made", "ready", "claimed", "waiting", "skipped_count", "skipped", "message", "warnings",
+    }  # fmt: skip
+    assert [made[key] for key in ("total", "made", "ready", "skipped")] == [3, 1, 3, []]
+    failed(door.call("create_batch", name="B", items=["other"]), "invalid_arguments")
+    failed(door.call("claim_next_task", batch="nope"), "not_found")
+    taken = door.call("claim_next_task", caller="bob", batch="b")
+    assert taken["task"]["id"] != "other"
+    waited = door.call("wait_for_tasks", batch="b", wait_seconds=0)
+    assert waited.keys() == {"endings", "total", "left", "finished", "cursor", "message", "warnings"}
+    assert [waited[key] for key in ("endings", "total", "left", "finished")] == [[], 3, 3, False]
+    door.call("complete_task", id=taken["task"]["id"], claim_token=taken["claim_token"], summary="Did it.")
+    waited = door.call("wait_for_tasks", batch="b", cursor=waited["cursor"], wait_seconds=0)
+    (ending,) = waited["endings"]
+    assert ending.keys() == {
+        "task_id", "status", "title", "outcome", "reason", "commit", "summary", "caller", "tokens",
+    }  # fmt: skip
+    assert (ending["task_id"], ending["status"], ending["summary"]) == (taken["task"]["id"], "success", "Did it.")
+    failed(door.call("wait_for_tasks", batch="b", cursor="nonsense"), "invalid_arguments")
+    batch = door.call("get_batch", name="b", summary=True)
+    assert batch["summary"].keys() == {"workers", "runtime_seconds", "total_tokens", "skipped"}
+    assert batch["summary"]["workers"] == [ending]
+    assert (batch["counts"]["done"], batch["counts"]["ready"], batch["finished"]) == (1, 2, False)

@@ -413,3 +413,9 @@ def test_nothing_is_made_by_asking_for_numbers(session: Session, tasks_dir: Path
     }.items():
         call(session, name, **arguments)
     assert [path.name for path in tasks_dir.iterdir()] == ["t-1.md"]
+
+
+def test_an_empty_queue_names_the_files_that_cannot_be_read(session: Session, tasks_dir: Path) -> None:
+    write_file(tasks_dir / "broken.md", "---\nid: broken\nstatus: nonsense\n---\n")
+    assert "1 cannot be read (broken.md)" in call(session, "claim_next_task").message
+    assert "broken" not in call(session, "claim_next_task", project="p").message, "nobody knows whether it is meant"

@@ -25,6 +25,8 @@ from dibs.triage.rules import Proposal, propose, triaged
 
 LOT = 16
 """How many tasks are worked out before the mutex is taken for them."""
+TOLD_TO_AGENTS = 50
+"""An answer of several hundred would fill a model's context."""
 HOLD_SECONDS = 0.04
 
 
@@ -257,10 +259,15 @@ class _Run:
             unchanged=unchanged,
             skipped=[SkippedTask(id=task_id, why=why) for task_id, why in self.skipped.items()],
             more=self.more,
-            tasks=tasks,
+            tasks=tasks if self.session.person else tasks[:TOLD_TO_AGENTS],
             message=self._message(len(tasks), unchanged),
-            warnings=self.warnings,
+            warnings=[*self.warnings, *self._cut(len(tasks))],
         )
+
+    def _cut(self, changed: int) -> list[str]:
+        if self.session.person or changed <= TOLD_TO_AGENTS:
+            return []
+        return [f"only the first {TOLD_TO_AGENTS} of {changed} are told here; `dibs triage` tells all"]
 
     def _message(self, changed: int, unchanged: int) -> str:
         changed_tasks = "1 task" if changed == 1 else f"{changed} tasks"

@@ -43,10 +43,10 @@ def token_of(output: Path) -> str:
 def sweep_runs(runs: Path, keep_days: float) -> None:
     limit = time.time() - keep_days * DAY_SECONDS
     for run in runs.glob("*/"):
-        for path in run.iterdir():
-            with suppress(OSError):
+        with suppress(OSError):  # swept by another just now, or something is left in it
+            is_old = run.stat().st_mtime < limit
+            for path in run.iterdir():
                 if path.stat().st_mtime < limit:
                     path.unlink()
-        with suppress(OSError):  # something is left in it
-            if run.stat().st_mtime < limit:
+            if is_old:
                 run.rmdir()
