@@ -11,6 +11,7 @@ from dibs.arguments import told_name
 from dibs.worker_prompt import ONE, UNTIL_EMPTY, narrowed, worker_prompt
 
 FILTERS = {
+    "batch": "Only tasks of this batch.",
     "project": "Only tasks of this project.",
     "complexity": "Only tasks of this complexity: mechanical, requires-judgment or multi-step.",
     "tags": "Only tasks with this tag.",
