@@ -516,6 +516,16 @@ def test_a_damaged_claim_file_is_set_aside(session: Session, other: Session, tas
     assert held_ids(other) == ["t-1"]
 
 
+def test_a_batch_that_cannot_be_read_is_named_and_stays(session: Session, other: Session, tasks_dir: Path) -> None:
+    claim_of_new(session, tasks_dir, "t-1")
+    path = tasks_dir / ".dibs" / "batches" / "b-1.json"
+    path.write_bytes(b"{")
+    found = the_one(other, "damaged")
+    assert (found.severity, found.path) == ("warning", ".dibs/batches/b-1.json")
+    examined(other, fix=True)
+    assert path.read_bytes() == b"{"
+
+
 def test_a_claim_of_a_newer_dibs_is_left_alone(session: Session, other: Session, tasks_dir: Path) -> None:
     claim_of_new(session, tasks_dir, "t-1")
     path = tasks_dir / ".dibs" / "claims" / f"{slug('t-1')}.lock"

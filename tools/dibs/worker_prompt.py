@@ -13,8 +13,8 @@ you apart: each task goes to exactly one of you.
 For each task:
 
 1. **Claim.** Call `claim_next_task` {who} and with what the request below narrows it to (`id`, `batch`,
-   `project`, `complexity`, `tags`, …). You get one task that nobody else has, and its `claim_token`. When there is none, print
-   the QUEUE EMPTY form and stop: do not poll.
+   `project`, `complexity`, `tags`, …). You get one task that nobody else has, and its `claim_token`. When there is
+   none, print the QUEUE EMPTY form and stop: do not poll.
 2. **Understand.** Read its body to the end (`get_task` has the rest of a long one) and the files it names.
 3. **Check what it takes for granted**: the files, programs and decisions it needs are there. A task that was claimed as
    mechanical and turns out to need judgement is none for you: block it (`kind` human) and name the complexity that

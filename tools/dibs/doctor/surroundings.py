@@ -35,6 +35,7 @@ def around(store: TaskStore, settings: Settings) -> Iterator[Symptom]:
     yield from _other_directories(store)
     yield from _leftovers(store)
     yield from _set_aside(store.ledger.folder)
+    yield from _batches(store)
 
 
 def _file_system(tasks_dir: Path, settings: Settings) -> Iterator[Symptom]:
@@ -246,3 +247,14 @@ def _entries_after(journal: Path, limit: datetime) -> Iterator[datetime]:
                 at = datetime.fromisoformat(str(event.get("at")))
                 if at > limit:
                     yield at
+
+
+def _batches(store: TaskStore) -> Iterator[Symptom]:
+    for path in store.batches.damaged():
+        yield Symptom(
+            "damaged",
+            "warning",
+            "this list of a batch cannot be read; its tasks are as they were",
+            mend="move it away, and make the batch again from the same items",
+            path=path.relative_to(store.tasks_dir).as_posix(),
+        )

@@ -94,6 +94,18 @@ class Batches:
             with suppress(OSError, StoreFailure):
                 yield self._load(path)
 
+    def damaged(self) -> list[Path]:
+        """Files of batches that this Dibs cannot read."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                self._load(path)
+            except StoreFailure:
+                found.append(path)
+            except OSError:  # gone just now, or told as a matter of permissions
+                continue
+        return found
+
     def _load(self, path: Path) -> Batch:
         signature = Signature.of(path.stat())
         cached = self._read.get(path)
