@@ -199,5 +199,6 @@ def test_a_call_rests_only_while_there_is_nothing_to_tell(session: Session, othe
     assert TOOL.pause(request, nothing, 10.0) is None
     complete(other, "t-0")
     assert TOOL.pause(request, wait(session, ids=tasks), 0.0) is None
-    assert TOOL.progress is not None
-    assert TOOL.progress(wait(session, ids=tasks))[:2] == (1, 4)
+    progress = TOOL.progress(wait(session, ids=tasks))
+    assert progress is not None
+    assert progress[:2] == (1, 4)

@@ -137,7 +137,7 @@ def _wanted(session: Session, request: ClaimRequest) -> Wanted:
     )
 
 
-def pause_before_retry(request: ClaimRequest, result: ClaimResult, waited_seconds: float) -> float | None:
+def pause_before_next(request: ClaimRequest, result: ClaimResult, waited_seconds: float) -> float | None:
     """How long to sleep before asking again for a caller who waits; None: answer now."""
     if result.status == "claimed" or waited_seconds >= request.wait_seconds:
         return None

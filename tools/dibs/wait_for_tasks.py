@@ -79,14 +79,14 @@ def wait_for_tasks(session: Session, request: WaitRequest, call: Call) -> WaitRe
     )
 
 
-def pause_before_looking(request: WaitRequest, result: WaitResult, waited_seconds: float) -> float | None:
+def pause_before_next(request: WaitRequest, result: WaitResult, waited_seconds: float) -> float | None:
     """How long to sleep before looking again; None: answer now."""
     if result.endings or result.finished or waited_seconds >= request.wait_seconds:
         return None
     return min(PAUSE_SECONDS, request.wait_seconds - waited_seconds)
 
 
-def progress_of_waiting(result: WaitResult) -> tuple[int, int, str]:
+def progress_of(result: WaitResult) -> tuple[int, int, str]:
     """How many have ended, of how many, and that in words."""
     return result.total - result.left, result.total, result.message
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dibs.answers import counted
 from dibs.session import Call
 from dibs.store.errors import DibsError, InvalidArguments
-from dibs.summarize_batch import SummaryRequest, SummaryResult, summarize_batch
 from dibs_server.cli.console import fail, plain
-from dibs_server.cli.from_table import open_session
+from dibs_server.cli.from_table import TableCommand, open_session
+
+if TYPE_CHECKING:
+    from dibs.summarize_batch import SummaryResult
 
 
-def also_from_stdin(create: click.Command) -> None:
+def also_from_stdin(create: TableCommand) -> None:
     """Give ``batch create`` the item ``-``, for names on standard input, and -0, for names that end in NUL."""
-    of_table = create.callback
-    assert of_table is not None
 
     def run(items: tuple[str, ...], null: bool, **given: Any) -> None:
         named = [item for item in items if item != "-"]
@@ -29,12 +28,11 @@ def also_from_stdin(create: click.Command) -> None:
                 named += _read_names(null)
             except DibsError as error:
                 fail(error, given["as_json"])
-        of_table(items=tuple(named), **given)
+        create.run(items=tuple(named), **given)
 
     told = "Names on standard input end in NUL, as `find -print0` writes them; else one is a line."
-    create.params.insert(2, click.Option(["-0", "--null"], is_flag=True, help=told))
+    create.more.append(click.Option(["-0", "--null"], is_flag=True, help=told))
     create.callback = run
-    create.help = f"{create.help}\n\nITEMS are task ids and file paths; - reads them from standard input."
 
 
 def _read_names(null: bool) -> list[str]:
@@ -55,22 +53,22 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def also_markdown(summary: click.Command) -> None:
+def also_markdown(summary: TableCommand) -> None:
     """Give ``batch summary`` --markdown, for people."""
-    of_table: Callable[..., None] | None = summary.callback
-    assert of_table is not None
 
     def run(markdown: bool, **given: Any) -> None:
         if not markdown:
-            of_table(**given)
+            summary.run(**given)
             return
+        from dibs.summarize_batch import SummaryRequest, summarize_batch
+
         try:
             found = summarize_batch(open_session(given["tasks_dir"]), SummaryRequest(name=given["name"]), Call())
         except DibsError as error:
             fail(error, given["as_json"])
         sys.stdout.write(plain(as_markdown(found)))
 
-    summary.params.insert(1, click.Option(["--markdown"], is_flag=True, help="Print it as Markdown, for people."))
+    summary.more.append(click.Option(["--markdown"], is_flag=True, help="Print it as Markdown, for people."))
     summary.callback = run
 
 

@@ -38,6 +38,13 @@ SEVERAL = ("items", "ids")
 CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
 
 
+def command_of(group: click.Group, name: str) -> TableCommand:
+    """The subcommand of a tool in a group."""
+    found = group.commands[name]
+    assert isinstance(found, TableCommand)
+    return found
+
+
 def add_commands(program: click.Group, tools: Iterable[Tool]) -> None:
     """Add each tool's subcommand; a tool whose subcommand has two words is in the group of the first."""
     for tool in tools:
@@ -46,25 +53,55 @@ def add_commands(program: click.Group, tools: Iterable[Tool]) -> None:
             first, name = name.split()
             found = program.commands.get(first)
             group = found if isinstance(found, click.Group) else program
-        group.add_command(command_of(tool, name))
+        group.add_command(TableCommand(tool, name))
 
 
-def command_of(tool: Tool, name: str) -> click.Command:
-    schema = input_schema(tool, shell=True)
-    required = schema["required"]
-    params: list[click.Parameter] = [
-        _parameter(name, prop, name in required) for name, prop in schema["properties"].items()
-    ]
-    params += [
-        click.Option(["--tasks-dir"], metavar="DIR", help="The tasks directory; else it is looked for upwards."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
-    ]
+class TableCommand(click.Command):
+    """A tool's subcommand. Help and parameters are made when they are asked for, so that a command imports only its
+    own tool. ``more`` are options of the command line's own, for whoever gives it another callback."""
 
-    def run(tasks_dir: str | None, as_json: bool, **given: Any) -> None:
+    def __init__(self, tool: Tool, name: str) -> None:
+        self.more: list[click.Parameter] = []
+        self._tool = tool
+        self._help: str | None = None
+        self._params: list[click.Parameter] | None = None
+        super().__init__(name, callback=self.run)
+
+    def run(self, tasks_dir: str | None, as_json: bool, **given: Any) -> None:
+        """Run the tool with these values of its parameters, and print its result."""
+        tool = self._tool
         values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
         finish(tool.name, as_json, lambda call: run_tool(tool, tasks_dir, values, call))
 
-    return click.Command(name, callback=run, params=params, help=tool.description)
+    @property
+    def help(self) -> str | None:
+        return self._help or self._tool.description
+
+    @help.setter
+    def help(self, text: str | None) -> None:
+        self._help = text
+
+    @property
+    def params(self) -> list[click.Parameter]:
+        if self._params is None:
+            self._params = [*_parameters(self._tool), *self.more, *_common_options()]
+        return self._params
+
+    @params.setter
+    def params(self, params: list[click.Parameter]) -> None:
+        assert not params  # what click sets when it makes a command without any
+
+
+def _parameters(tool: Tool) -> list[click.Parameter]:
+    schema = input_schema(tool, shell=True)
+    return [_parameter(name, prop, name in schema["required"]) for name, prop in schema["properties"].items()]
+
+
+def _common_options() -> list[click.Parameter]:
+    return [
+        click.Option(["--tasks-dir"], metavar="DIR", help="The tasks directory; else it is looked for upwards."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+    ]
 
 
 def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Parameter:

@@ -23,10 +23,9 @@ from dibs_server.cli.console import (
     shown,
     warn,
 )
-from dibs_server.cli.from_table import add_commands, finish
+from dibs_server.cli.from_table import TableCommand, add_commands, command_of, finish
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.serve_command import serve_command
-from dibs_server.cli.wait_command import also_until_all_ended, run_wait
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
 
 
@@ -154,6 +153,8 @@ def batch_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def batch_wait_command(name: str, cursor: str, timeout: float | None, tasks_dir: str | None, as_json: bool) -> None:
     """Wait until all of a batch has ended, and tell each ending as it comes; see `dibs wait`."""
+    from dibs_server.cli.wait_command import run_wait
+
     sys.exit(run_wait(tasks_dir, {"ids": [], "batch": name, "cursor": cursor}, timeout, as_json=as_json))
 
 
@@ -263,14 +264,36 @@ def setup_command(
     run_setup(client, request or None, key, tasks_dir, as_json=as_json)
 
 
-def _also_of_clients(doctor: click.Command) -> None:
+def _also_until_all_ended(wait: TableCommand) -> None:
+    """Make ``wait`` go on until everything has ended; with --wait-seconds it answers once, as it does agents."""
+
+    def run(timeout: float | None, wait_seconds: int | None, **given: Any) -> None:
+        if wait_seconds is not None:
+            wait.run(wait_seconds=wait_seconds, **given)
+            return
+        from dibs_server.cli.wait_command import run_wait
+
+        values = {"ids": list(given["ids"]), "batch": given["batch"] or "", "cursor": given["cursor"] or ""}
+        sys.exit(run_wait(given["tasks_dir"], values, timeout, as_json=given["as_json"]))
+
+    told = "Give up after so long; the tasks go on. Without it and --wait-seconds it waits until all have ended."
+    wait.more.append(click.Option(["--timeout"], type=click.FloatRange(0), metavar="SECONDS", help=told))
+    wait.callback = run
+    wait.help = (
+        "Wait until tasks have ended (done, blocked, failed, cancelled), and tell each ending as it comes.\n\n"
+        "Exit codes: 0 all are done, 4 some are blocked or failed, 7 the time was up. With --json one object a "
+        "line; its cursor, given to the next call, tells only what came after it. With --wait-seconds it answers once, "
+        "as agents are answered."
+    )
+
+
+def _also_of_clients(doctor: TableCommand) -> None:
     """Give the doctor --client: it then examines not a tasks directory but how a client starts the server."""
-    of_directory = doctor.callback
 
     def run(client: Client | None, **given: Any) -> None:
-        if client is None and of_directory is not None:
-            of_directory(**given)
-        elif client is not None:
+        if client is None:
+            doctor.run(**given)
+        else:
             from dibs_server.clients.examine_client import examine_client
 
             if given["fix"] or given["tasks_dir"]:
@@ -284,14 +307,14 @@ def _also_of_clients(doctor: click.Command) -> None:
             )
 
     told = "Start the server as this client would, here, and say what stands in its way."
-    doctor.params.insert(1, click.Option(["--client"], type=click.Choice(CLIENTS), help=told))
+    doctor.more.append(click.Option(["--client"], type=click.Choice(CLIENTS), help=told))
     doctor.callback = run
 
 
 program.add_command(serve_command)
 program.add_command(hook_command)
 add_commands(program, TOOLS)
-also_from_stdin(batch_group.commands["create"])
-also_markdown(batch_group.commands["summary"])
-also_until_all_ended(program.commands["wait"])
-_also_of_clients(program.commands["doctor"])
+also_from_stdin(command_of(batch_group, "create"))
+also_markdown(command_of(batch_group, "summary"))
+_also_until_all_ended(command_of(program, "wait"))
+_also_of_clients(command_of(program, "doctor"))

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -28,35 +27,6 @@ TOOL = next(tool for tool in TOOLS if tool.name == "wait_for_tasks")
 
 class View(Protocol):
     def tell(self, result: WaitResult) -> None: ...
-
-
-def also_until_all_ended(wait: click.Command) -> None:
-    """Make ``wait`` go on until everything has ended; with --wait-seconds it answers once, as it does agents."""
-    of_table = wait.callback
-    assert of_table is not None
-
-    def run(timeout: float | None, wait_seconds: int | None, **given: Any) -> None:
-        if wait_seconds is not None:
-            of_table(wait_seconds=wait_seconds, **given)
-            return
-        values = {"ids": list(given["ids"]), "batch": given["batch"] or "", "cursor": given["cursor"] or ""}
-        sys.exit(run_wait(given["tasks_dir"], values, timeout, as_json=given["as_json"]))
-
-    option = next(param for param in wait.params if param.name == "wait_seconds")
-    assert isinstance(option, click.Option)
-    option.help = "Answer after so long at the latest, as agents are; else wait until all have ended."
-    wait.params.insert(-2, timeout_option())
-    wait.callback = run
-    wait.help = (
-        "Wait until tasks have ended (done, blocked, failed, cancelled), and tell each ending as it comes.\n\n"
-        "Exit codes: 0 all are done, 4 some are blocked or failed, 7 the time was up. With --json one object a "
-        "line; its cursor, given to the next call, tells only what came after it."
-    )
-
-
-def timeout_option() -> click.Option:
-    told = "Give up after so long; the tasks go on."
-    return click.Option(["--timeout"], type=click.FloatRange(0), metavar="SECONDS", help=told)
 
 
 def run_wait(tasks_dir: str | None, values: Mapping[str, Any], timeout: float | None, *, as_json: bool) -> int:

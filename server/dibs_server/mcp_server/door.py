@@ -140,8 +140,8 @@ class Door:
             pause = tool.pause(request, result, anyio.current_time() - started)
             if pause is None:
                 break
-            if tool.progress is not None:
-                await ctx.session.report_progress(*tool.progress(result))
+            if (progress := tool.progress(result)) is not None:
+                await ctx.session.report_progress(*progress)
             together = pause * max(1, self._waiting / LOOKS_TOGETHER)
             still_waits = tool.pause(request, result, anyio.current_time() - started + together) is not None
             await self._rest(together if still_waits else pause)
