@@ -479,3 +479,31 @@ def test_a_batch_is_made_claimed_from_waited_for_and_summarized(door: Entrance, 
     assert batch["summary"].keys() == {"workers", "runtime_seconds", "total_tokens", "skipped"}
     assert batch["summary"]["workers"] == [ending]
     assert (batch["counts"]["done"], batch["counts"]["ready"], batch["finished"]) == (1, 2, False)
+
+
+def test_many_tasks_are_listed_page_by_page(door: Entrance, tasks_dir: Path) -> None:
+    write_file(tasks_dir / "settings.json", '{"profile": "coordinator"}')
+    write_task(tasks_dir, "root", type="epic")
+    for number in range(60):
+        write_task(tasks_dir, f"t-{number}", complexity="mechanical", parent="root" if number < 3 else "none")
+    first = door.call("list_tasks", complexity="mechanical")
+    assert (first["total"], len(first["tasks"])) == (60, 60 if door.person else 50)
+    assert [warning for warning in first["warnings"] if "offset=50" in warning] == first["warnings"]
+    assert bool(first["warnings"]) != door.person
+    page = door.call("list_tasks", complexity="mechanical", limit=4, offset=58)
+    assert [task["id"] for task in page["tasks"]] == ["t-58", "t-59"]
+    assert page["tasks"][0].keys() == {"id", "title", "status", "ready", "priority", "project", "assignee", "path"}
+    assert [task["id"] for task in door.call("list_tasks", parent="root")["tasks"]] == ["t-0", "t-1", "t-2"]
+    door.call("create_batch", name="b", items=["t-7"])
+    assert [task["id"] for task in door.call("list_tasks", batch="b")["tasks"]] == ["t-7"]
+    assert door.call("list_tasks", parent="root", ready=True, limit=1)["total"] == 3
+
+
+def test_claims_of_the_dead_are_taken_back_on_request(door: Entrance, tasks_dir: Path) -> None:
+    write_file(tasks_dir / "settings.json", '{"profile": "coordinator"}')
+    write_task(tasks_dir, "t-1")
+    door.call("claim_next_task", caller="bob")
+    answer = door.call("reap_claims", dry_run=True, older_than_hours=1.0)
+    assert answer.keys() == {"reaped", "left", "message", "warnings"}
+    assert (answer["reaped"], answer["left"]) == ([], 1)
+    failed(door.call("reap_claims", older_than_hours=0.5), "invalid_arguments")

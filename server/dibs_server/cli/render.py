@@ -168,6 +168,12 @@ def _stats(console: Console, answer: Answer) -> None:
     console.print(table)
 
 
+def _reaped(console: Console, answer: Answer) -> None:
+    for row in answer["reaped"]:
+        console.print(shown(row["id"], "bold") + shown(f"  {row['caller']} since {row['since']}: {row['why']}"))
+    _message(console, answer)
+
+
 def counts_line(counts: Mapping[str, int]) -> Text:
     return Text("  ").join(Text(f"{count} ") + shown(word, STYLES.get(word, "")) for word, count in counts.items())
 
@@ -180,6 +186,7 @@ RENDERERS: Mapping[str, Callable[[Console, Answer], None]] = {
     "get_task": _task,
     "get_index_stats": _stats,
     "list_tasks": _listed,
+    "reap_claims": _reaped,
     "examine_tasks_dir": print_findings,
     "create_batch": print_created,
     "get_batch": print_batch,
