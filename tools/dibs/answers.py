@@ -137,19 +137,26 @@ def count_waiting(kinds: list[WaitingKind]) -> WaitingOn:
     return WaitingOn(**counts)
 
 
-def ready_near(session: Session, ended: Task, held: Held, *, frees_files: bool) -> dict[str, str]:
-    """The ready tasks among those that an ending may make ready, key and id: the dependents of the task, its parent,
-    and, where it frees files, those that have files."""
-    index, settings = session.store.index, session.store.settings
+def near_ending(session: Session, ended: Task, was_held: Held) -> list[Task]:
+    """The tasks that an ending may make ready: the dependents of the task, its parent, and those that wait for its
+    files."""
+    index = session.store.index
     near = {task.key: task for task in index.dependents.get(ended.key, ())}
     if (parent := index.tasks.get(ended.parent.casefold())) is not None:
         near[parent.key] = parent
-    if frees_files:
-        near |= {task.key: task for task in index.handed_out(Asked(with_files=True))}
+    freed = was_held.only(ended)
+    if freed.reservations:
+        # of thousands that have files, few wait for these: the rest is not looked at any closer
+        with_files = index.handed_out(Asked(with_files=True))
+        near |= {task.key: task for task in with_files if freed.in_the_way(task) is not None}
     near.pop(ended.key, None)
-    ready = (
-        task for task in near.values() if next(obstacles(task, index, settings, caller=None, held=held), None) is None
-    )
+    return list(near.values())
+
+
+def ready_among(session: Session, tasks: Iterable[Task], held: Held) -> dict[str, str]:
+    """Those that are ready now, key and id."""
+    index, settings = session.store.index, session.store.settings
+    ready = (task for task in tasks if next(obstacles(task, index, settings, caller=None, held=held), None) is None)
     return {task.key: task.id for task in ready}
 
 

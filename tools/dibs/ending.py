@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibs.answers import EndResult, as_answer, ready_near, view
+from dibs.answers import EndResult, as_answer, near_ending, ready_among, view
 from dibs.fence import Admitted, admit, adopt
 from dibs.holding import held_now
 from dibs.notifying import post_if_wanted
@@ -82,9 +82,8 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
         return _again(call, admitted)
     stored, claim = admitted.stored, admitted.claim
     was_held = held_now(store, store.index, hold.standing())
-    held = was_held.without(stored.task)
-    frees_files = was_held.reservations != held.reservations
-    were_ready = ready_near(call.session, stored.task, was_held, frees_files=frees_files)
+    near = near_ending(call.session, stored.task, was_held)
+    were_ready = ready_among(call.session, near, was_held)
     try:
         file = call.edit(admitted)
     except DibsError as error:
@@ -95,7 +94,7 @@ def _end(call: EndCall, hold: Hold) -> EndResult:
     reached("end.read")
     written = store.write(hold, stored, file)
     reached("end.task_file")
-    are_ready = ready_near(call.session, written.task, held, frees_files=frees_files)
+    are_ready = ready_among(call.session, near, was_held.without(stored.task))
     result = EndResult(
         task=view(call.session, written, with_body=False),
         newly_ready=[are_ready[key] for key in sorted(are_ready.keys() - were_ready.keys())],

@@ -109,6 +109,10 @@ class Held:
         left = tuple(r for r in self.reservations if r.task_id.casefold() != task.key)
         return replace(self, keys=self.keys - {task.key}, reservations=left)
 
+    def only(self, task: Task) -> Held:
+        """What is reserved for this task, and nothing else."""
+        return replace(self, reservations=tuple(r for r in self.reservations if r.task_id.casefold() == task.key))
+
     def in_the_way(self, task: Task) -> tuple[Reservation, tuple[str, ...]] | None:
         """The first reservation that overlaps with the task's files, and those of its files; None: they are free."""
         return next(self.all_in_the_way(task), None)
