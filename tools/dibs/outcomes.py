@@ -61,14 +61,14 @@ def ended(store: TaskStore, task_id: str, path: str | None, status: str) -> Ende
     """The outcome of a task that has this status; ``path`` is where its file was, None where there is none to read."""
     told = STATUSES[status]
     if status == "invalid" and (error := store.index.invalid_keys.get(task_id.casefold())) is not None:
-        return Ended(Outcome(task_id=task_id, status=told, reason=_cut(error.message)), None)
+        return Ended(Outcome(task_id=task_id, status=told, reason=one_line(error.message)), None)
     bare = Ended(Outcome(task_id=task_id, status=told, reason=REASONS.get(status, "")), None)
     if path is None:
         return bare
     try:
         stored = store.read(path)
     except MalformedTask as error:
-        return Ended(Outcome(task_id=task_id, status=told, reason=_cut(error.message)), None)
+        return Ended(Outcome(task_id=task_id, status=told, reason=one_line(error.message)), None)
     except (DibsError, OSError):
         return bare
     return bare if stored is None else _of_file(stored, told, SECTIONS.get(status, ""), bare.outcome.reason)
@@ -83,11 +83,11 @@ def _of_file(stored: StoredTask, told: OutcomeStatus, heading: str, reason: str)
     outcome = Outcome(
         task_id=stored.task.id,
         status=told,
-        title=_cut(stored.task.title),
-        outcome=_cut(_header(stored, "outcome")) if told == "success" else "",
-        reason=_cut(said) if told != "success" else "",
-        commit=_cut(_header(stored, "commit")) if told == "success" else "",
-        summary=_cut(report.get("", "")),
+        title=one_line(stored.task.title),
+        outcome=one_line(_header(stored, "outcome")) if told == "success" else "",
+        reason=one_line(said) if told != "success" else "",
+        commit=one_line(_header(stored, "commit")) if told == "success" else "",
+        summary=one_line(report.get("", "")),
         caller=who,
         tokens=int(tokens) if len(tokens) < 16 and tokens.isascii() and tokens.isdecimal() else 0,
     )
@@ -119,6 +119,7 @@ def read_report(body: str, heading: str) -> Mapping[str, str]:
     return parts
 
 
-def _cut(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text on one line, and not too much of it."""
     text = " ".join(text.split())
     return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"

@@ -45,7 +45,7 @@ class Child:
         """Start it. Raises OSError when that cannot be done."""
         self._parent = os.getpid()
         self._why = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while another one is being dealt with
         with output.open("wb") as file:
             self._process = subprocess.Popen(
                 command,

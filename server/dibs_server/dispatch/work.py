@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from dibs import outcomes
 from dibs.answers import WaitingOn
 from dibs.block_task import BlockRequest, block_task
 from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
@@ -31,6 +32,7 @@ from dibs.store.runs import new_run, output_path
 from dibs_server.dispatch.child import Child, Ended, tail_of
 
 LOOK_SECONDS = 1.0
+INTERRUPTED = "it was interrupted"
 PLACES = ("{path}", "{id}", "{title}", "{file}")
 
 
@@ -82,8 +84,9 @@ class Work:
         store = self.session.store
         runs = store.ledger.folder / "runs"
         self.run = store.change(lambda hold: new_run(runs, "work", store.now(), store.settings.keep_output_days))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while another one is being dealt with
         self._stopping = threading.Event()
+        self._interrupted = False
         self._over = threading.Event()
         self._claimed = 0
         self._children: dict[str, Child] = {}
@@ -108,9 +111,10 @@ class Work:
         self._stopping.set()
         if now:
             with self._lock:
+                self._interrupted = True
                 children = list(self._children.values())
             for child in children:
-                child.stop("it was interrupted")
+                child.stop(INTERRUPTED)
 
     @property
     def stopping(self) -> bool:
@@ -198,6 +202,9 @@ class Work:
             return exc
         with self._lock:
             self._children[job.token] = child
+            interrupted = self._interrupted
+        if interrupted:  # while it was being started
+            child.stop(INTERRUPTED)
         try:
             return child.wait(self.options.timeout)
         finally:
@@ -208,16 +215,24 @@ class Work:
         """Complete, block or give back; or see how the program ended its task itself."""
         claim = self.session.store.ledger.claim(job.task_id)
         if claim is None or claim.token != job.token:
-            return _outcome(job, "failed", _no_longer_ours(ended))
+            return self._ended_by_itself(job) or _outcome(job, "failed", _no_longer_ours(ended))
         try:
             return self._report(job, ended)
         except DibsError as error:
             return _outcome(job, "failed", error.message)
 
+    def _ended_by_itself(self, job: Job) -> Outcome | None:
+        """What the program reported itself, by the claim it was told; None: that was not what ended the claim."""
+        store = self.session.store
+        past = store.ledger.endings(job.task_id).of(job.token)
+        if past is None or past.how not in ("completed", "blocked"):
+            return None
+        return outcomes.ended(store, job.task_id, past.claim.path, past.left_status).outcome
+
     def _report(self, job: Job, ended: Ended | OSError) -> Outcome:
         session, tail, seconds = self.session, tail_of(job.output), round(time.monotonic() - job.started, 1)
-        what = shlex.join(self.options.command)
-        if isinstance(ended, Ended) and ended.why and self._stopping.is_set():
+        what = outcomes.one_line(shlex.join(self.options.command))
+        if isinstance(ended, Ended) and ended.why == INTERRUPTED:
             session.named(job.task_id, job.token)
             release_task(session, ReleaseRequest(id=job.task_id, claim_token=job.token), Call())
             return _outcome(job, "failed", f"{ended.why}; the task was given back")
