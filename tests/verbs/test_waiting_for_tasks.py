@@ -145,6 +145,24 @@ def test_a_task_that_was_gone_before_the_index_was_made_is_told(
     assert result.left == 1
 
 
+def test_of_many_endings_in_a_new_index_those_of_tasks_that_are_gone_are_told_too(
+    session: Session, make_session: Callable[..., Session], tasks_dir: Path
+) -> None:
+    ids = [f"m-{number:03}" for number in range(TOLD_AT_ONCE + 40)]
+    paths = [write_task(tasks_dir, task_id) for task_id in ids]
+    call(session, "create_batch", name="b", items=ids)
+    for number, path in enumerate(paths):
+        path.unlink() if number % 5 == 0 else edit(path, "status: active", "status: done")
+    for path in (tasks_dir / ".dibs").glob("index*"):
+        path.unlink()
+    waiter = make_session()
+    first = wait(waiter, batch="b")
+    assert (first.left, first.finished) == (0, False)
+    second = wait(waiter, batch="b", cursor=first.cursor)
+    assert second.finished
+    assert sorted(task_id for task_id, _ in [*told(first), *told(second)]) == ids
+
+
 def test_waiting_for_something_else_begins_anew(session: Session, other: Session, tasks: list[str]) -> None:
     complete(other, "t-0")
     first = wait(session, ids=["t-1", "t-2"])

@@ -64,17 +64,20 @@ def wait_for_tasks(session: Session, request: WaitRequest, call: Call) -> WaitRe
         statuses = session.store.refresh(after=time.monotonic()).statuses(among)
     changes = index.changes(_inner(request.cursor, asked, session))
     told = [(seq, task_id, status) for seq, task_id, status in changes.states if _is_told(task_id, status, asked)]
-    if changes.whole:  # of what is gone, and was gone when these rows were made, they know nothing
-        told += [(changes.last, key, "gone") for key in sorted(asked.keys - statuses.keys())]
     more = len(told) > TOLD_AT_ONCE
     told = told[:TOLD_AT_ONCE]
+    after = told[-1][0] if more else None
+    if changes.whole:
+        # of what was gone when these rows were made they know nothing, nor could a cursor say how much of it was told
+        known = {task_id.casefold() for _, task_id, _ in changes.states}
+        told += [(changes.last, key, "gone") for key in sorted(asked.keys - known)]
     left = sum(statuses.get(key, "gone") not in STATUSES for key in asked.keys)
     return WaitResult(
         endings=[_outcome(session, task_id, status) for _, task_id, status in told],
         total=len(asked.keys),
         left=left,
         finished=not left and not more,
-        cursor=_cursor(changes, told[-1][0] if more else None, asked),
+        cursor=_cursor(changes, after, asked),
         message=_message(told, len(asked.keys), left, more),
     )
 
