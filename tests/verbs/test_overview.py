@@ -258,3 +258,23 @@ def test_what_cannot_be_seen_is_an_error_and_passes(make_session: Callable[..., 
         lookout.look()
     tasks_dir.with_name("away").rename(tasks_dir)
     assert lookout.look().counts.total == 0
+
+
+def test_a_batch_is_watched_alone_with_how_long_the_rest_takes(session: Session, tasks_dir: Path, clock: Clock) -> None:
+    for task_id in ("in-1", "in-2", "in-3", "in-4", "out"):
+        write_task(tasks_dir, task_id)
+    call(session, "create_batch", name="b", items=["in-1", "in-2", "in-3", "in-4"])
+    for task_id in ("in-1", "out"):
+        taken = claim(session, task_id)
+        clock.advance(60)
+        call(session, "complete_task", id=task_id, claim_token=taken.claim_token)
+    claim(session, "in-2", caller="bob")
+    seen = Lookout(session, "B").look()
+    assert seen.batch is not None
+    assert (seen.batch.name, seen.batch.total, seen.batch.finished) == ("b", 4, False)
+    assert (seen.batch.counts.done, seen.batch.counts.in_progress, seen.batch.counts.ready) == (1, 1, 2)
+    assert [worker.id for worker in seen.workers] == ["in-2"]
+    assert [ended.id for ended in seen.recent] == ["in-1"]
+    assert seen.rate.per_minute == 0.5
+    assert seen.batch.eta_seconds == 360
+    assert Lookout(session).look().batch is None

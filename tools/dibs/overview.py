@@ -27,6 +27,7 @@ from dibs.store.truth import Standing, judge
 
 RECENT_SHOWN = 10
 MINUTES_OF_RATE = 10
+LEAST_MINUTES = 1 / 6
 HOUR = timedelta(hours=1)
 OLD_EVENTS_READ = 2_000
 """How many events from more than an hour ago are read to fill up the recent endings."""
@@ -167,7 +168,7 @@ class Lookout:
             batch = store.batches.get(self._batch)
             workers = [worker for worker in workers if worker.id.casefold() in batch.keys]
             history = [ended for ended in history if ended.id.casefold() in batch.keys]
-            minutes = min(minutes, max(1.0, (now - batch.created_at).total_seconds() / 60))
+            minutes = min(minutes, max(LEAST_MINUTES, (now - batch.created_at).total_seconds() / 60))
             progress = _progress(state_of_batch(self._session, batch, snapshot), _rate(history, now, minutes))
         return Overview(
             at=now,
