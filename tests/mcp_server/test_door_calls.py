@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.to_thread import run_sync
 from in_memory import ask, connected, until
 from mcp import Client
 
@@ -21,7 +22,7 @@ from dibs.store.settings import find_tasks_dir
 from dibs.store.task_store import TaskStore
 from dibs_server.mcp_server.door import Door
 from dibs_server.mcp_server.log_file import LogFile
-from doors import PATIENCE_SECONDS, Answer
+from doors import PATIENCE_SECONDS, Answer, answer_of
 from support import call, claim, header, write_file, write_task
 
 pytestmark = pytest.mark.anyio
@@ -296,3 +297,33 @@ async def test_an_error_of_our_own_is_answered_logged_and_survived(
     assert "claim_next_task" in log
     assert "nobody expects this" in log
     assert log.count("Traceback") == 1
+
+
+# waiting for tasks
+
+
+async def test_whoever_waits_is_told_how_far_it_is_and_then_of_the_ending(
+    tasks_dir: Path, era: str, stranger: Session
+) -> None:
+    write_task(tasks_dir, "t-1")
+    write_task(tasks_dir, "t-2")
+    taken = claim(stranger, "t-1")
+    told: list[tuple[float, float | None, str | None]] = []
+    answers: list[Answer] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append((done, total, message))
+
+    async def wait(client: Client) -> None:
+        given = {"ids": ["t-1", "t-2"], "wait_seconds": 50}
+        result = await client.call_tool("wait_for_tasks", given, progress_callback=progress)
+        answers.append(answer_of(result))
+
+    async with connected(tasks_dir, era, profile="coordinator") as client, anyio.create_task_group() as group:
+        group.start_soon(wait, client)
+        await until(lambda: bool(told))
+        assert told[0][:2] == (0, 2)
+        await run_sync(partial(call, stranger, "complete_task", id="t-1", claim_token=taken.claim_token))
+        await until(lambda: bool(answers))
+    assert [ending["task_id"] for ending in answers[0]["endings"]] == ["t-1"]
+    assert answers[0]["left"] == 1
