@@ -76,6 +76,10 @@ def test_every_ending_reaches_a_waiter_that_is_killed_twice(
             let_end(workers, tasks)
             wanted = ended_by_then + WORKERS  # some of this round; the rest ends while nobody waits
             ended_by_then += WORKERS * tasks
+            if number == len(ROUNDS) - 1:  # when nobody is left who has the index open
+                for worker in workers:
+                    worker.communicate(timeout=PATIENCE_SECONDS)
+                delete_index(tasks_dir)
             with waiter(tmp_path, tasks_dir, cursor) as following:
                 while True:
                     answer = following()
@@ -83,10 +87,8 @@ def test_every_ending_reaches_a_waiter_that_is_killed_twice(
                     cursor = answer["cursor"]
                     if answer["finished"] or (number < len(ROUNDS) - 1 and len(heard) >= wanted):
                         break
-            if number == 1:
+            if number == 0:  # under workers that go on
                 delete_index(tasks_dir)
-        for worker in workers:
-            worker.communicate(timeout=PATIENCE_SECONDS)
     assert heard == {task_id: "success" if number % 4 else "blocked" for number, task_id in enumerate(ids)}
 
 
