@@ -69,26 +69,34 @@ def test_dibs_commands_in_documents_exist_with_their_flags(document: Path) -> No
 
 
 def check_words(words: list[str]) -> None:
-    command = program.commands.get(words[0])
-    assert command is not None or words[0] in ("--help", "--version"), words
+    command = command_of(words)
     if command is None:
+        assert words[0] in ("--help", "--version"), words
         return
     options = [param for param in command.params if isinstance(param, click.Option)]
-    known = {flag for option in options for flag in option.opts} | {"--help"}
-    given = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
-    assert set(given) <= known, words
+    ours = words[: words.index("--")] if "--" in words else words  # what follows are another program's
+    given = [word.partition("=")[0] for word in ours if word.startswith("--")]
+    assert set(given) <= flags_of(command), words
     needed = {flag for option in options if option.required for flag in option.opts}
     assert needed <= set(given), words
+
+
+def command_of(words: list[str]) -> click.Command | None:
+    """The subcommand that the words begin with, which may be one of a group."""
+    found = program.commands.get(words[0])
+    return found.commands.get(words[1]) if isinstance(found, click.Group) and len(words) > 1 else found
+
+
+def flags_of(command: click.Command) -> set[str]:
+    return {flag for param in command.params for flag in param.opts} | {"--help"}
 
 
 @every_document
 def test_dibs_commands_in_running_text_exist_with_their_flags(document: Path) -> None:
     for text in INLINE.findall(document.read_text(encoding="utf-8")):
-        name, flags = text.split()[0], set(re.findall(r"--[a-z][a-z-]*", text))
-        command = program.commands.get(name)
-        assert command is not None or name.startswith("-"), text
-        known = {flag for param in (command or program).params for flag in param.opts} | {"--help"}
-        assert flags <= known, text
+        command = command_of(text.split())
+        assert command is not None or text.startswith("-"), text
+        assert set(re.findall(r"--[a-z][a-z-]*", text)) <= flags_of(command or program), text
 
 
 def test_json_for_clients_is_json() -> None:
@@ -99,8 +107,9 @@ def test_json_for_clients_is_json() -> None:
         assert server["args"][0] in program.commands
 
 
-def test_settings_in_documents_are_settings() -> None:
-    blocks = fenced(REPO / "docs" / "triage.md", "json")
+@pytest.mark.parametrize("page", ["triage.md", "batches.md"])
+def test_settings_in_documents_are_settings(page: str) -> None:
+    blocks = fenced(REPO / "docs" / page, "json")
     assert blocks
     for block in blocks:
         assert Settings.model_validate_json(block) != Settings()
