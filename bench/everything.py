@@ -1,4 +1,4 @@
-"""All of it, in a few minutes: start, pairs, idle, cold, and at the end every number beside what is wanted.
+"""All of it, in a few minutes: start, pairs, idle, cold, batches, and at the end every number beside what is wanted.
 
 make bench                                    or: python bench/everything.py [--json]
 python bench/everything.py --tasks 100000     with the directories that take minutes
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import batches
 import cold
 import idle
 import pairs
@@ -17,7 +18,7 @@ import start
 from report import Cell, Check, as_json, parser_for, show, table
 from sample import samples
 
-SCRIPTS = (start, pairs, idle, cold)
+SCRIPTS = (start, pairs, idle, cold, batches)
 
 
 def summary(checks: list[Check], before: dict[str, Check]) -> str:
