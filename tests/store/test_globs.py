@@ -13,7 +13,8 @@ from dibs.store.globs import matches
 
 def plainly(path: str, pattern: str) -> bool:
     """The same by going back and forth, which takes ages where there are many stars."""
-    text = pattern if "/" in pattern else f"**/{pattern}"
+    text = pattern.removeprefix("./")
+    text = text if "/" in text else f"**/{text}"
     expression = re.escape(text).replace(r"\*\*/", "(?:[^/]+/)*").replace(r"/\*\*", "/.+")
     return re.fullmatch(expression.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"), path) is not None
 
@@ -29,6 +30,7 @@ PATTERN_NAMES = st.one_of(st.text("ab.*?", min_size=1, max_size=5).filter(lambda
 @example("a/b/a/b", "**/a/b")
 @example("a/b", "a/**/b")
 @example("aab", "*ab")
+@example("a", "./**")
 def test_a_pattern_matches_what_its_plain_translation_does(path: str, pattern: str) -> None:
     assert matches(path, (pattern,)) == plainly(path, pattern)
 

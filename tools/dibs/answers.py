@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from dibs.store.task import Task
 
 LONG_TEXT = 20_000
 SHORT_TEXT = 500
+WITH_FILES_LOOKED_AT = 100
 
 
 def listed(text: str) -> list[Any]:
@@ -138,16 +140,16 @@ def count_waiting(kinds: list[WaitingKind]) -> WaitingOn:
 
 
 def near_ending(session: Session, ended: Task, was_held: Held) -> list[Task]:
-    """The tasks that an ending may make ready: the dependents of the task, its parent, and those that wait for its
-    files."""
+    """The tasks that an ending may make ready: the dependents of the task, its parent, and of those that have files the
+    next hundred, where they wait for its own."""
     index = session.store.index
     near = {task.key: task for task in index.dependents.get(ended.key, ())}
     if (parent := index.tasks.get(ended.parent.casefold())) is not None:
         near[parent.key] = parent
     freed = was_held.only(ended)
     if freed.reservations:
-        # of thousands that have files, few wait for these: the rest is not looked at any closer
-        with_files = index.handed_out(Asked(with_files=True))
+        # thousands may have files, and this is asked with the mutex held
+        with_files = itertools.islice(index.handed_out(Asked(with_files=True)), WITH_FILES_LOOKED_AT)
         near |= {task.key: task for task in with_files if freed.in_the_way(task) is not None}
     near.pop(ended.key, None)
     return list(near.values())

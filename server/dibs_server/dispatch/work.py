@@ -89,7 +89,7 @@ class Work:
         self._interrupted = False
         self._over = threading.Event()
         self._claimed = 0
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, tuple[str, Child]] = {}
         self._paths = self._paths_of_batch()
 
     def go(self) -> None:
@@ -113,7 +113,7 @@ class Work:
             with self._lock:
                 self._interrupted = True
                 children = list(self._children.values())
-            for child in children:
+            for _, child in children:
                 child.stop(INTERRUPTED)
 
     @property
@@ -201,7 +201,7 @@ class Work:
         except OSError as exc:
             return exc
         with self._lock:
-            self._children[job.token] = child
+            self._children[job.token] = (job.task_id, child)
             interrupted = self._interrupted
         if interrupted:  # while it was being started
             child.stop(INTERRUPTED)
@@ -269,9 +269,17 @@ class Work:
             with suppress(DibsError, OSError):
                 renew_claims(self.session)
             held = {claim.token for claim in self.session.held()}
-            for token, child in running.items():
-                if token not in held:
+            for token, (task_id, child) in running.items():
+                if token not in held and not self._stands(task_id, token):
                     child.stop("its claim is over")
+
+    def _stands(self, task_id: str, token: str) -> bool:
+        """Whether the claim is still there: the program may have taken it over, with a server of its own."""
+        try:
+            claim = self.session.store.ledger.claim(task_id)
+        except (DibsError, OSError):
+            return True  # nobody knows
+        return claim is not None and claim.token == token
 
     def _renew_seconds(self) -> float:
         try:

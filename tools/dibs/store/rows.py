@@ -8,6 +8,7 @@ under a write-ahead log every process would die (SIGBUS) when somebody copies a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -54,6 +55,8 @@ CREATE INDEX dependency_path ON dependency (path);
 CREATE TABLE change (key BLOB PRIMARY KEY, seq INTEGER, id TEXT, status TEXT) WITHOUT ROWID;
 CREATE INDEX change_seq ON change (seq);
 """
+MEMBERS = "CREATE TEMP TABLE member (list TEXT, key BLOB, PRIMARY KEY (list, key)) WITHOUT ROWID"
+"""The lists of keys that were asked for, of this connection alone: no claim goes through ten thousand anew."""
 ROW = "path, state, kind, content"
 STATE = struct.Struct(">qqqQ")
 RACY = b"racy"
@@ -121,6 +124,9 @@ class Rows:
             self._sqlite.executescript(SCHEMA)
         self._all("PRAGMA synchronous = OFF")
         self._all("PRAGMA journal_mode = TRUNCATE")
+        self._all("PRAGMA temp_store = MEMORY")
+        self._all(MEMBERS)
+        self._known_members: set[str] = set()
         ((self._generation,),) = self._all("SELECT generation FROM meta")
 
     def save(self, path: Path) -> None:
@@ -279,6 +285,7 @@ class Rows:
         """The best ``limit`` of the active tasks that wait for no dependency and are meant for the caller, best first,
         and where to go on; None: these were the last."""
         where, values = _narrowed(asked)
+        self._know_members(asked.among)
         rows = self._all(
             "SELECT rank, path, content FROM file WHERE status = 'active' AND handed_out AND unmet = 0 "
             f"AND (rank, path) > (?, ?) {where} AND {IS_ALONE} ORDER BY rank, path LIMIT ?",
@@ -286,6 +293,15 @@ class Rows:
         )
         tasks = [_task(path, content) for _, path, content in rows]
         return tasks, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+
+    def _know_members(self, among: str) -> None:
+        mark = _mark_of(among)
+        with self._lock:
+            if among and mark not in self._known_members:
+                self._sqlite.execute(
+                    "INSERT OR IGNORE INTO member SELECT ?, CAST(value AS BLOB) FROM json_each(?)", (mark, among)
+                )
+                self._known_members.add(mark)
 
     def _tasks(self, where: str, values: Sequence[Any] = ()) -> tuple[Task, ...]:
         """The tasks, if no other file has their id."""
@@ -316,12 +332,16 @@ def _narrowed(asked: Asked) -> tuple[str, list[bytes | str]]:
     if asked.with_files:
         parts.append("AND has_files")
     if asked.among:
-        parts.append("AND key IN (SELECT CAST(value AS BLOB) FROM json_each(?))")
-        values.append(asked.among)
+        parts.append("AND EXISTS (SELECT 1 FROM member WHERE member.list = ? AND member.key = file.key)")
+        values.append(_mark_of(asked.among))
     for tags, test in ((asked.tags, "instr(tags, ?)"), (asked.skip_tags, "NOT instr(tags, ?)")):
         parts += [f"AND {test}"] * len(tags)
         values += [_items([tag]) for tag in tags]
     return " ".join(parts), values
+
+
+def _mark_of(among: str) -> str:
+    return hashlib.sha256(among.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _enter(sqlite: sqlite3.Connection, path: bytes, row: Row | None, settings: Settings) -> tuple[bytes, str]:
