@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -15,13 +16,15 @@ import psutil
 import pytest
 
 from dibs.claim_next_task import ClaimRequest
-from dibs.outcomes import read_report
+from dibs.outcomes import Outcome, read_report
 from dibs.session import Session
 from dibs.store.body import unticked_items
+from dibs.store.errors import SettingsError
 from dibs.store.task_file import read_task_file
 from dibs.store.task_store import TaskStore
 from dibs_server.cli.work_command import Silent
-from dibs_server.dispatch.work import Work, WorkOptions
+from dibs_server.dispatch.child import Ended
+from dibs_server.dispatch.work import Job, Work, WorkOptions
 from doors import run_dibs
 from shell import answered, begun, ended, gate, ran, script, until
 from support import age, header, write_file, write_task
@@ -263,9 +266,47 @@ def test_a_claim_that_is_taken_away_ends_its_program_and_changes_nothing(tasks_d
         family = written(pids)
         ran(tmp_path, "release", "t-1", "--steal", "--tasks-dir", tasks_dir)
         code, out, _ = ended(work)
-    assert (code, "taken by somebody else" in out) == (4, True)
+    assert (code, "its claim is over, which could not be reported" in out) == (4, True)
     until(lambda: all(map(is_gone, family)))
     assert path.read_bytes() == before
+
+
+def test_a_result_is_reported_though_the_ledger_was_taken_away(tasks_dir: Path, tmp_path: Path) -> None:
+    paths = [write_task(tasks_dir, f"t-{number}") for number in range(3)]
+    started = tmp_path / "started"
+    with gate(tmp_path / "gate") as let_go:
+        doing = script('touch "$started"', 'flock "$gate" true', "echo did it", started=started, gate=tmp_path / "gate")
+        with begun(tmp_path, "work", "--tasks-dir", tasks_dir, "--", *doing) as work:
+            until(started.exists)
+            shutil.rmtree(tasks_dir / ".dibs")
+            let_go()
+            code, out, err = ended(work)
+    assert code == 0, out + err
+    assert [header(path)["status"] for path in paths] == ["done"] * 3
+
+
+def test_settings_that_are_broken_for_a_moment_cost_no_result(tasks_dir: Path, tmp_path: Path) -> None:
+    settings = tasks_dir / "settings.json"
+
+    class Watched(Work):
+        def _report(self, job: Job, ended: Ended | OSError) -> Outcome:
+            try:
+                return super()._report(job, ended)
+            except SettingsError:
+                settings.write_text("{}", encoding="utf-8")
+                mended.append(job.task_id)
+                raise
+
+    mended: list[str] = []
+    path = write_task(tasks_dir, "t-1")
+    session = Session(TaskStore(tasks_dir), client="probe", server=True)
+    command = ("sh", "-c", f"echo '{{' > {settings}")
+    work = Watched(session, WorkOptions(command, ClaimRequest()), Silent())
+    work.go()
+    session.close()
+    assert mended == ["t-1"]
+    assert [outcome.status for outcome in work.outcomes] == ["success"]
+    assert header(path)["status"] == "done"
 
 
 def test_a_program_may_complete_or_block_its_task_itself(tasks_dir: Path, tmp_path: Path) -> None:

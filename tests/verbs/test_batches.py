@@ -12,7 +12,7 @@ import pytest
 
 from dibs.session import Session
 from dibs.store import steps
-from dibs.store.errors import BatchNotFound, DibsError, InvalidArguments, NotReady, StoreFailure
+from dibs.store.errors import BatchNotFound, InvalidArguments, NotReady, StoreFailure
 from support import Clock, call, claim, events, write_file, write_task
 
 
@@ -218,6 +218,7 @@ def test_a_batch_of_nothing_is_refused_with_what_was_asked_for(
 def test_a_name_that_is_taken_is_refused_whatever_its_case(session: Session, tasks_dir: Path, src: Path) -> None:
     write_task(tasks_dir, "t-1")
     create(session, "Spring", items=["t-1"])
+    assert "there is a batch spring already" in refused(session, "spring", items=["t-1"], dry_run=True)
     assert "there is a batch spring already" in refused(session, "spring", items=[str(src / "f0.txt")])
     assert ids_of(session, "SPRING") == ["t-1"]
 
@@ -365,7 +366,7 @@ def test_a_batch_tells_what_became_of_each_of_its_tasks(session: Session, tasks_
     assert (rows["good"].summary, rows["good"].caller, rows["good"].tokens) == ("Did it.", "bob", 1200)
     assert (rows["stuck"].status, rows["stuck"].reason, rows["stuck"].caller) == ("blocked", "lock file", "eve")
     assert (rows["dropped"].status, rows["dropped"].reason) == ("failed", "obsolete")
-    assert (rows["gone"].status, rows["gone"].reason) == ("failed", "its file is gone")
+    assert (rows["gone"].status, rows["gone"].reason) == ("failed", "its file is gone, or is no task any more")
     assert rows["broken"].status == "failed"
     assert set(rows) == {"good", "stuck", "dropped", "gone", "broken"}
     assert (result.summary.total_tokens, result.summary.runtime_seconds) == (1200, 60)
@@ -419,7 +420,8 @@ def test_losing_the_ledger_loses_the_list_and_no_task(session: Session, tasks_di
     create(session, items=[str(src / "f0.txt")])
     (task_id,) = ids_of(session)
     shutil.rmtree(tasks_dir / ".dibs")
-    with pytest.raises(DibsError, match="there is no batch b"):
+    with pytest.raises(BatchNotFound, match=r"there is no batch b \(its list is lost") as caught:
         call(session, "claim_next_task", batch="b")
-    assert create(session, "again", glob=["tasks/batch-b/*.md"]).total == 1
-    assert claim(session, batch="again").task.id == task_id
+    assert f"dibs batch create b --glob '{tasks_dir}/batch-b/*.md'" in caught.value.message
+    assert create(session, "b", glob=[f"{tasks_dir}/batch-b/*.md"]).total == 1
+    assert claim(session, batch="b").task.id == task_id

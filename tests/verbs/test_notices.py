@@ -158,7 +158,21 @@ def test_a_program_that_is_not_there_is_told_to_whoever_called(session: Session,
     write_task(tasks_dir, "t-1")
     result = block(session, "t-1")
     assert result.task.status == "blocked"
-    assert "t-1 is blocked, and the notify command 'no-such-program-anywhere' could not" in result.warnings[0]
+    assert "'no-such-program-anywhere' could not be started" in result.warnings[0]
+    assert "t-1 is blocked" in result.warnings[0]
+    assert len(waiting(tasks_dir)) == 1
+
+
+def test_a_notice_waits_until_its_program_is_there(session: Session, tasks_dir: Path) -> None:
+    folder = tasks_dir.parent / "told"
+    folder.mkdir()
+    notify(tasks_dir, ["no-such-program-anywhere"])
+    for task_id in ("t-1", "t-2"):
+        write_task(tasks_dir, task_id)
+        block(session, task_id)
+    notify(tasks_dir, [sys.executable, "-c", WRITE, str(folder), *FACTS])
+    call(session, "get_index_stats")
+    assert heard(folder, 2).keys() == {"t-1", "t-2"}
     assert waiting(tasks_dir) == []
 
 

@@ -16,6 +16,8 @@ from dibs.store.errors import DibsError
 from dibs.store.ledger import Hold
 from dibs.update_task import UpdateRequest, update_task
 
+TO_CANCEL = ("ready", "waiting", "blocked", "review")
+
 
 class CancelBatchRequest(Request):
     name: BatchName
@@ -38,7 +40,7 @@ def cancel_batch(session: Session, request: CancelBatchRequest, call: Call) -> C
     batch = store.change(lambda hold: _mark(session, hold, store.batches.get(request.name)))
     reason = request.reason.strip() or f"Batch {batch.name} was cancelled."
     state = state_of_batch(session, batch, store.snapshot(after=time.monotonic()))
-    to_cancel = [item.item.id for item in state.items if item.item.path and item.status in ("ready", "waiting")]
+    to_cancel = [item.item.id for item in state.items if item.item.path and item.status in TO_CANCEL]
     cancelled, warnings = 0, []
     for task_id in to_cancel:
         try:

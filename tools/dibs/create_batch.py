@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from dibs.answers import LONG_TEXT, Request, Result, Texts, as_list, counted, listed_few
 from dibs.batch_items import ALREADY_COMPLETE, MAX_NAME_CHARACTERS, Chooser, Chosen
 from dibs.holding import held_now
-from dibs.made_tasks import folder_of, made_tasks
+from dibs.made_tasks import made_tasks
 from dibs.matching import Wanted, statuses_of
 from dibs.session import Call, Session
-from dibs.store.batches import Batch, BatchItem, Skipped
+from dibs.store.batches import Batch, BatchItem, Skipped, folder_of
 from dibs.store.errors import InvalidArguments
 from dibs.store.ledger import Hold
 from dibs.store.readiness import obstacles
@@ -78,6 +79,7 @@ def create_batch(session: Session, request: CreateBatchRequest, call: Call) -> C
     one."""
     store = session.store
     _require_usable(request)
+    _require_free(session, request.name)
     snapshot = store.snapshot()
     chosen = _choose(session, request, snapshot)
     if not chosen.tasks and not chosen.paths:
@@ -104,6 +106,14 @@ def _require_usable(request: CreateBatchRequest) -> None:
     if not request.name.isprintable():
         raise InvalidArguments(
             f"a batch's name is 1 to {MAX_NAME_CHARACTERS} printable characters, not {request.name!r}; give another one"
+        )
+
+
+def _require_free(session: Session, name: str) -> None:
+    if session.store.batches.has(name):
+        raise InvalidArguments(
+            f"there is a batch {name} already; give another name, or look at it with get_batch "
+            f"(`dibs batch show {shlex.quote(name)}`). Nothing was made"
         )
 
 
@@ -135,22 +145,18 @@ def _nothing_chosen(request: CreateBatchRequest, chosen: Chosen) -> str:
         return f"batch {request.name} was not made: no task matches {', '.join(f'{k} {v}' for k, v in given.items())}"
     return (
         f"batch {request.name} was not made: name its work as items (task ids or file paths), glob, parent, "
-        "or filters such as project and tags"
+        "or filters such as project and tags; at a shell also -, for names on standard input"
     )
 
 
 def _add(session: Session, hold: Hold, batch: Batch, call: Call) -> None:
     store = session.store
     call.check()
-    if store.batches.has(batch.name):
-        raise InvalidArguments(
-            f"there is a batch {batch.name} already; give another name, or look at it with get_batch "
-            f"(`dibs batch show {batch.name}`). Nothing was made"
-        )
+    _require_free(session, batch.name)
     if batch.folder and (store.tasks_dir / batch.folder).exists():
         raise InvalidArguments(
-            f"{store.tasks_dir / batch.folder} is there already, though no batch {batch.name} is; give another name, "
-            "or move that folder away. Nothing was made"
+            f"{store.tasks_dir / batch.folder} is there already{store.batches.left_of(batch.name)}; for a batch of "
+            "other files give another name. Nothing was made"
         )
     store.batches.add(hold, batch)
     hold.note(store.now(), "batch_created", batch=batch.name, total=len(batch.items))

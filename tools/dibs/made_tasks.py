@@ -12,18 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dibs.new_task_file import new_task_file
-from dibs.store.batches import BatchItem
+from dibs.store.batches import BatchItem, prefix_of
 from dibs.store.errors import InvalidArguments
 from dibs.store.globs import matches
 from dibs.store.settings import Settings
 from dibs.store.task_store import TaskStore
 
 INSTRUCTIONS = "Process `{path}`."
-
-
-def folder_of(name: str) -> str:
-    """The folder, below the tasks directory, that has the task files made for a batch of this name."""
-    return f"batch-{_prefix(name)}"
 
 
 @contextmanager
@@ -63,7 +58,7 @@ def _require_seen(folder: str, settings: Settings) -> None:
 
 
 def _make(place: Path, name: str, instructions: str, paths: Sequence[str], repository: Path) -> Iterator[BatchItem]:
-    prefix, used = _prefix(name), set[str]()
+    prefix, used = prefix_of(name), set[str]()
     for path in paths:
         shown = Path(path).relative_to(repository).as_posix() if Path(path).is_relative_to(repository) else path
         task_id = _unused_id(prefix, f"{name}\0{path}", used)
@@ -73,10 +68,6 @@ def _make(place: Path, name: str, instructions: str, paths: Sequence[str], repos
         file = new_task_file(title, body, {"id": task_id, "files": [shown]})
         _write(place / (f"{task_id}-{stem}.md" if stem else f"{task_id}.md"), file.data)
         yield BatchItem(id=task_id, path=path)
-
-
-def _prefix(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:40] or "batch"
 
 
 def _unused_id(prefix: str, of: str, used: set[str]) -> str:

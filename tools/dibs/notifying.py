@@ -26,7 +26,8 @@ def post_if_wanted(store: TaskStore, hold: Hold, notice: Notice, mark: str) -> N
 def give_notices(store: TaskStore) -> list[str]:
     """Start the program once for each notice that waits; returns what went wrong with it, for whoever called.
 
-    It is not waited for. A crash between its start and the next line of ours gives the notice again.
+    It is not waited for, and where it cannot be started the notices wait. A crash between its start and the next line
+    of ours gives the notice again.
     """
     folder = _folder(store)
     if not any_posted(folder):
@@ -36,8 +37,9 @@ def give_notices(store: TaskStore) -> list[str]:
         command = store.settings.notify.command
         with to_be_given(folder) as notices:
             for notice in notices:
-                if command:
-                    warnings += _give(store, command, notice)
+                if command and (wrong := _give(store, command, notice)):
+                    warnings.append(wrong)
+                    break  # it waits, and so do the others, until the settings are mended
     except (DibsError, OSError) as exc:
         warnings.append(f"notices wait in {folder}: {exc}")
     return warnings
@@ -47,7 +49,8 @@ def _folder(store: TaskStore) -> Path:
     return store.ledger.folder / "notices"
 
 
-def _give(store: TaskStore, command: tuple[str, ...], notice: Notice) -> list[str]:
+def _give(store: TaskStore, command: tuple[str, ...], notice: Notice) -> str:
+    """Start the program; returns what went wrong."""
     words = [_filled(word, _facts(store, notice)) for word in command]
     log = store.ledger.folder / "log" / "notify.log"
     try:
@@ -62,9 +65,13 @@ def _give(store: TaskStore, command: tuple[str, ...], notice: Notice) -> list[st
                 start_new_session=True,
             )
     except (OSError, ValueError) as exc:
-        return [f"{notice.id} is {notice.status}, and the notify command {command[0]!r} could not be started: {exc}"]
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        return (
+            f"the notify command {command[0]!r} could not be started ({why}) to tell that {notice.id} is "
+            f"{notice.status}; the notice waits until settings.json is mended"
+        )
     threading.Thread(target=process.wait, name="dibs-notify", daemon=True).start()
-    return []
+    return ""
 
 
 def _facts(store: TaskStore, notice: Notice) -> dict[str, str]:

@@ -25,7 +25,11 @@ STATUSES: Mapping[str, OutcomeStatus] = {
     "gone": "failed",
 }
 """What each status in which nobody works on a task any more means to whoever waited for it."""
-REASONS = {"cancelled": "it was cancelled", "gone": "its file is gone", "review": "it waits for review"}
+REASONS = {
+    "cancelled": "it was cancelled",
+    "gone": "its file is gone, or is no task any more",
+    "review": "it waits for review",
+}
 SECTIONS = {"done": "Completion", "blocked": "Blocked", "review": "Blocked", "cancelled": "Cancelled"}
 TEXT_CHARACTERS = 300
 

@@ -34,7 +34,7 @@ class TriageRequest(Request):
     ids: Annotated[Texts, Field(description="Only these tasks.")] = []
     status: Annotated[Texts, Field(description="Only these statuses; else all that are not ended.")] = []
     project: Annotated[str, Field(max_length=200, description="Only this project.")] = ""
-    max: Annotated[int, Field(ge=0, description="Change at most so many; 0: all.")] = 300
+    max: Annotated[int, Field(ge=0, description="Change at most so many, 300 if left out; 0: all.")] = 300
     activate: Annotated[bool, Field(description="Make inbox tasks active.")] = False
     dry_run: Annotated[bool, Field(description="Only tell what would change.")] = False
 

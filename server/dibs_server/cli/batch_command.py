@@ -33,6 +33,9 @@ def also_from_stdin(create: TableCommand) -> None:
     told = "Names on standard input end in NUL, as `find -print0` writes them; else one is a line."
     create.more.append(click.Option(["-0", "--null"], is_flag=True, help=told))
     create.callback = run
+    create.more_help = (
+        "ITEMS are task ids and file paths; - reads them from standard input: find … | dibs batch create NAME -"
+    )
 
 
 def _read_names(null: bool) -> list[str]:

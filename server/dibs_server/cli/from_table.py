@@ -58,10 +58,12 @@ def add_commands(program: click.Group, tools: Iterable[Tool]) -> None:
 
 class TableCommand(click.Command):
     """A tool's subcommand. Help and parameters are made when they are asked for, so that a command imports only its
-    own tool. ``more`` are options of the command line's own, for whoever gives it another callback."""
+    own tool. ``more`` are options of the command line's own, for whoever gives it another callback, and ``more_help``
+    tells of them."""
 
     def __init__(self, tool: Tool, name: str) -> None:
         self.more: list[click.Parameter] = []
+        self.more_help = ""
         self._tool = tool
         self._help: str | None = None
         self._params: list[click.Parameter] | None = None
@@ -75,7 +77,7 @@ class TableCommand(click.Command):
 
     @property
     def help(self) -> str | None:
-        return self._help or self._tool.description
+        return self._help or "\n\n".join(filter(None, (self._tool.description, self.more_help)))
 
     @help.setter
     def help(self, text: str | None) -> None:

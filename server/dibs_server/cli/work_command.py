@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dibs.answers import counted
 from dibs.arguments import validate
 from dibs.batch_state import BatchCounts, state_of_batch
 from dibs.claim_next_task import ClaimRequest
@@ -23,7 +24,7 @@ from dibs.registry import TOOLS
 from dibs.session import Session
 from dibs.store.errors import DibsError, InvalidArguments
 from dibs_server.cli.batch_view import outcome_line
-from dibs_server.cli.console import EXIT_CODES, abandon_stdout, complain, fail, out, print_json, shown
+from dibs_server.cli.console import EXIT_CODES, abandon_stdout, complain, fail, out, print_json, shown, warn
 from dibs_server.cli.from_table import open_session
 from dibs_server.dispatch.work import Job, Work, WorkOptions, WorkView
 
@@ -38,7 +39,10 @@ def run_work(tasks_dir: str | None, claim: Mapping[str, Any], options: Mapping[s
         assert isinstance(request, ClaimRequest)
         command: tuple[str, ...] = options["command"]
         if shutil.which(command[0]) is None:
-            raise InvalidArguments(f"there is no program {command[0]}; nothing was claimed. Name one that is there")
+            raise InvalidArguments(
+                f"there is no program {command[0]} that could be started; nothing was claimed. Name one that is there, "
+                "and that you may execute"
+            )
         session = open_session(tasks_dir, server=True)
         try:
             return _work(session, WorkOptions(claim=request, **options), as_json)
@@ -119,7 +123,7 @@ def _view(session: Session, options: WorkOptions, before: BatchCounts | None, as
     console = out()
     if before is not None:
         ended = before.done + before.cancelled
-        skipped = f"{ended} tasks skipped (already complete); " if ended else ""
+        skipped = f"{counted(ended, 'task')} skipped (already complete); " if ended else ""
         console.print(shown(f"{skipped}batch {options.claim.batch}: {before.told()}"))
     if not sys.stdout.isatty():
         yield Lines(console)
@@ -130,6 +134,9 @@ def _view(session: Session, options: WorkOptions, before: BatchCounts | None, as
 
 
 class Silent:
+    def warned(self, message: str) -> None:
+        warn(message)
+
     def started(self, job: Job) -> None: ...
 
     def ended(self, job: Job, outcome: Outcome) -> None: ...

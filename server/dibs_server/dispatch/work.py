@@ -32,6 +32,9 @@ from dibs.store.runs import new_run, output_path
 from dibs_server.dispatch.child import Child, Ended, tail_of
 
 LOOK_SECONDS = 1.0
+CLAIM_SECONDS, REPORT_SECONDS = 10.0, 60.0
+"""How long a claim, and the report on what was done, are tried when something is in the way that may pass."""
+MAY_PASS = ("settings", "busy", "io", "task_changed")
 INTERRUPTED = "it was interrupted"
 PLACES = ("{path}", "{id}", "{title}", "{file}")
 
@@ -67,6 +70,7 @@ class WorkView(Protocol):
     def started(self, job: Job) -> None: ...
     def ended(self, job: Job, outcome: Outcome) -> None: ...
     def waiting(self) -> None: ...
+    def warned(self, message: str) -> None: ...
 
 
 @dataclass
@@ -89,6 +93,7 @@ class Work:
         self._interrupted = False
         self._over = threading.Event()
         self._claimed = 0
+        self._warned: set[str] = set()
         self._children: dict[str, tuple[str, Child]] = {}
         self._paths = self._paths_of_batch()
 
@@ -151,9 +156,8 @@ class Work:
         In a batch it waits for what others hold: it may come back, if they die.
         """
         while not self._stopping.is_set():
-            call = Call()
-            result = claim_next_task(self.session, self.options.claim, call)
-            give_notices(self.session.store)  # a claim may have taken back what was lost for the last time
+            result = self._claim_once()
+            self._give_notices()
             if result.status == "claimed":
                 return result
             if not self.options.claim.batch or result.retry_after_seconds is None:
@@ -165,15 +169,43 @@ class Work:
             self._stopping.wait(LOOK_SECONDS)
         return None
 
+    def _claim_once(self) -> ClaimResult:
+        """Ask for a task; settings that are just being saved, and a busy directory, are waited for."""
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while True:
+            try:
+                return claim_next_task(self.session, self.options.claim, Call())
+            except DibsError as error:
+                if error.code not in MAY_PASS or time.monotonic() > deadline or self._stopping.is_set():
+                    raise
+            self._stopping.wait(LOOK_SECONDS)
+
     def _do(self, claimed: ClaimResult) -> None:
         job = self._job(claimed)
         with self._lock:
             self.view.started(job)
-        outcome = self._end(job, self._run_program(job))
-        give_notices(self.session.store)
+        try:
+            ended = self._run_program(job)
+        except OSError as exc:  # not the program's fault: nothing could be kept of what it says
+            self._give_back(job)
+            raise self.session.store.failure(exc) from exc
+        outcome = self._end(job, ended)
+        self._give_notices()
         with self._lock:
             self.outcomes.append(outcome)
             self.view.ended(job, outcome)
+
+    def _give_back(self, job: Job) -> None:
+        with suppress(DibsError):
+            release_task(self.session, ReleaseRequest(id=job.task_id, claim_token=job.token), Call())
+
+    def _give_notices(self) -> None:
+        """Also those of claims that were taken back for the last time; what goes wrong with them is told once."""
+        for warning in give_notices(self.session.store):
+            with self._lock:
+                if warning not in self._warned:
+                    self._warned.add(warning)
+                    self.view.warned(warning)
 
     def _job(self, claimed: ClaimResult) -> Job:
         assert claimed.task is not None
@@ -196,6 +228,7 @@ class Work:
             "DIBS_CLAIM": job.token,
             "DIBS_TASKS_DIR": str(self.session.store.tasks_dir),
         }
+        job.output.parent.mkdir(parents=True, exist_ok=True)  # .dibs may have been taken away
         try:
             child = Child(filled(self.options.command, job), job.output, extra)
         except OSError as exc:
@@ -213,13 +246,15 @@ class Work:
 
     def _end(self, job: Job, ended: Ended | OSError) -> Outcome:
         """Complete, block or give back; or see how the program ended its task itself."""
-        claim = self.session.store.ledger.claim(job.task_id)
-        if claim is None or claim.token != job.token:
-            return self._ended_by_itself(job) or _outcome(job, "failed", _no_longer_ours(ended))
-        try:
-            return self._report(job, ended)
-        except DibsError as error:
-            return _outcome(job, "failed", error.message)
+        deadline = time.monotonic() + REPORT_SECONDS
+        while True:
+            try:
+                return self._ended_by_itself(job) or self._report(job, ended)
+            except DibsError as error:
+                passes = error.code in MAY_PASS and time.monotonic() < deadline and not self._interrupted
+                if not passes:
+                    return _outcome(job, "failed", f"{_told(ended)}, which could not be reported: {error.message}")
+            self._over.wait(LOOK_SECONDS)
 
     def _ended_by_itself(self, job: Job) -> Outcome | None:
         """What the program reported itself, by the claim it was told; None: that was not what ended the claim."""
@@ -237,7 +272,8 @@ class Work:
             release_task(session, ReleaseRequest(id=job.task_id, claim_token=job.token), Call())
             return _outcome(job, "failed", f"{ended.why}; the task was given back")
         if isinstance(ended, Ended) and ended.code == 0 and not ended.why:
-            summary = f"`{what}` ended with exit code 0 after {seconds:g} s."
+            last = last_line(tail)
+            summary = f"`{what}` ended with exit code 0 after {seconds:g} s" + (f": {last}" if last else ".")
             complete_task(
                 session,
                 CompleteRequest(
@@ -246,8 +282,8 @@ class Work:
                 Call(),
             )
             return _outcome(job, "success", "", tail)
-        told = ended.told() if isinstance(ended, Ended) else f"it could not be started: {ended.strerror}"
-        reason = f"`{what}` failed after {seconds:g} s: {told}"
+        told, last = _told(ended), last_line(tail)
+        reason = f"`{what}` failed after {seconds:g} s: {told}" + (f"; it said: {last}" if last else "")
         block_task(
             session,
             BlockRequest(
@@ -306,13 +342,15 @@ def _filled(word: str, values: dict[str, str]) -> str:
 
 
 def _outcome(job: Job, status: OutcomeStatus, reason: str, tail: str = "") -> Outcome:
-    last = tail.splitlines()[-1] if tail.splitlines() else ""
-    return Outcome(task_id=job.task_id, status=status, title=job.title, reason=reason, summary=last)
+    return Outcome(task_id=job.task_id, status=status, title=job.title, reason=reason, summary=last_line(tail))
 
 
-def _no_longer_ours(ended: Ended | OSError) -> str:
-    told = ended.told() if isinstance(ended, Ended) else str(ended)
-    return f"the task was ended or taken by somebody else while the program ran ({told})"
+def _told(ended: Ended | OSError) -> str:
+    return ended.told() if isinstance(ended, Ended) else f"it could not be started: {ended.strerror}"
+
+
+def last_line(tail: str) -> str:
+    return outcomes.one_line(tail.splitlines()[-1]) if tail.splitlines() else ""
 
 
 def quoted(tail: str) -> str:

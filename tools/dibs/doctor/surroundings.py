@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dibs.answers import counted
 from dibs.doctor.findings import Symptom, named
 from dibs.store.claims import stamp
 from dibs.store.errors import DibsError
@@ -26,6 +27,7 @@ from dibs.store.task_store import TaskStore
 TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{12}")
 LOCK_FILES = ("mutex",)
 FUTURE = timedelta(minutes=1)
+NOTICE_SECONDS = 10.0
 
 
 def around(store: TaskStore, settings: Settings) -> Iterator[Symptom]:
@@ -36,6 +38,7 @@ def around(store: TaskStore, settings: Settings) -> Iterator[Symptom]:
     yield from _leftovers(store)
     yield from _set_aside(store.ledger.folder)
     yield from _batches(store)
+    yield from _notices(store.ledger.folder)
 
 
 def _file_system(tasks_dir: Path, settings: Settings) -> Iterator[Symptom]:
@@ -247,6 +250,25 @@ def _entries_after(journal: Path, limit: datetime) -> Iterator[datetime]:
                 at = datetime.fromisoformat(str(event.get("at")))
                 if at > limit:
                     yield at
+
+
+def _notices(ledger: Path) -> Iterator[Symptom]:
+    waiting = [path for path in ledger.glob("notices/*.json") if _age(path) > NOTICE_SECONDS]
+    if waiting:
+        yield Symptom(
+            "leftover",
+            "warning",
+            f"{counted(len(waiting), 'notice')} of blocked or failed tasks could not be given",
+            mend="name a program that is there as `notify.command` in settings.json; the next call gives them",
+            path=f"{LEDGER_FOLDER}/notices",
+        )
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:  # given just now
+        return 0.0
 
 
 def _batches(store: TaskStore) -> Iterator[Symptom]:

@@ -6,6 +6,8 @@ A batch names tasks; what became of them stands in their files alone. Losing ``.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
@@ -62,6 +64,16 @@ class Batch(Record):
         return json.dumps(sorted(self.keys))
 
 
+def prefix_of(name: str) -> str:
+    """What the ids of the tasks made for a batch of this name begin with."""
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:40] or "batch"
+
+
+def folder_of(name: str) -> str:
+    """The folder, below the tasks directory, that has the task files made for a batch of this name."""
+    return f"batch-{prefix_of(name)}"
+
+
 class Batches:
     """The batches of one tasks directory. Looking needs no mutex; a :class:`Hold` is the proof that it is held."""
 
@@ -81,8 +93,18 @@ class Batches:
         try:
             return self._load(self._path(name))
         except (FileNotFoundError, NotADirectoryError):
-            known = ", ".join(batch.name for batch in self.all()) or "none yet; create_batch makes one"
-            raise BatchNotFound(f"there is no batch {name}; there are: {known}", batch=name) from None
+            known = ", ".join(batch.name for batch in self.all()) or "none"
+            raise BatchNotFound(
+                f"there is no batch {name}{self.left_of(name)}; there are: {known}", batch=name
+            ) from None
+
+    def left_of(self, name: str) -> str:
+        """What to do where the tasks that were made for a batch of this name are still there; "" where they are not."""
+        folder = self._tasks_dir / folder_of(name)
+        if not folder.is_dir():
+            return ""
+        again = shlex.join(["dibs", "batch", "create", name, "--glob", f"{folder}/*.md"])
+        return f" (its list is lost with .dibs, its tasks are still in {folder}: `{again}` makes the list again)"
 
     def has(self, name: str) -> bool:
         """Whether there is a batch of this name, readable or not."""
