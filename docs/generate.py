@@ -70,12 +70,14 @@ def _type(prop: dict[str, Any]) -> str:
 
 def _shape(schema: dict[str, Any]) -> Any:
     """A schema as an example: types in the places of values."""
-    if "properties" in schema:
-        return {name: _shape(prop) for name, prop in schema["properties"].items()}
     if "items" in schema:
         return [_shape(schema["items"])]
-    if isinstance(schema.get("additionalProperties"), dict):
-        return {"…": _shape(schema["additionalProperties"])}
+    others = schema.get("additionalProperties")
+    if "properties" in schema:
+        names = schema.get("required", schema["properties"])
+        return {name: _shape(schema["properties"].get(name, others)) for name in names}
+    if isinstance(others, dict):
+        return {"…": _shape(others)}
     return _name(schema)
 
 

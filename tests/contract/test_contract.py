@@ -25,7 +25,7 @@ CLAIM_KEYS = {
 }  # fmt: skip
 STATS_KEYS = {
     "total", "notes", "ready", "waiting_on", "by_status", "by_type", "in_progress", "invalid", "stale", "projects",
-    "index", "warnings",
+    "index", "by_caller", "oldest_claim", "seconds_to_end", "orphans", "warnings",
 }  # fmt: skip
 TRIAGE_KEYS = {"changed", "examined", "unchanged", "skipped", "more", "tasks", "message", "warnings"}
 ENDINGS = {"complete_task": {"summary": "Did it."}, "block_task": {"reason": "No key."}, "release_task": {}}
@@ -229,6 +229,21 @@ def test_stats_count_everything_and_name_what_is_invalid(door: Entrance, tasks_d
     assert (answer["invalid"]["count"], first["path"], first["line"]) == (1, "bad.md", 3)
     assert "nearly" in first["cause"]
     assert answer["projects"] is None
+    assert answer["oldest_claim"] == {"id": "t-2", "caller": "claude", "since": held["since"]}
+    assert (answer["by_caller"], answer["seconds_to_end"], answer["orphans"]) == ([], None, 0)
+
+
+def test_stats_tell_how_claims_ended_and_how_long_they_took(door: Entrance, tasks_dir: Path, stranger: Session) -> None:
+    write_task(tasks_dir, "t-1")
+    token = claim(stranger, "t-1").claim_token
+    call(stranger, "complete_task", id="t-1", claim_token=token)
+    write_file(tasks_dir / ".dibs" / "orphans" / "t-1.md", "too late")
+    answer = door.call("get_index_stats")
+    (row,) = answer["by_caller"]
+    assert row == {"caller": "claude", "completed": 1, "blocked": 0, "released": 0, "lost": 0}
+    assert answer["seconds_to_end"].keys() == {"p50", "p95", "count"}
+    assert answer["seconds_to_end"]["count"] == 1
+    assert (answer["oldest_claim"], answer["orphans"]) == (None, 1)
 
 
 def test_stats_give_the_completion_rate_of_projects(door: Entrance, tasks_dir: Path) -> None:

@@ -158,13 +158,24 @@ def _bare(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any
     kept: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":
-            kept[key] = {name: _bare(prop, definitions) for name, prop in value.items()}
+            kept[key] = {name: _short(_bare(prop, definitions)) for name, prop in value.items()}
             kept["required"] = list(value)  # also what has a default: all keys of a result are always there
         elif key == "anyOf":  # something or null: nothing else occurs in results
             something = _bare(next(part for part in value if part.get("type") != "null"), definitions)
             kept |= {**something, "type": [something["type"], "null"]}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
-            kept[key] = _bare(value, definitions)
+            kept[key] = _short(_bare(value, definitions))
         elif key in ("type", "enum", "const", "items", "additionalProperties"):
             kept[key] = value
     return kept
+
+
+def _short(node: dict[str, Any]) -> dict[str, Any]:
+    """An object inside a result, the commonest type of its values said once: agents are sent this again and again."""
+    properties = node.get("properties", {})
+    types = list(properties.values())
+    commonest = max(types, key=types.count, default=None)
+    if types.count(commonest) < 2:
+        return node
+    others = {name: prop for name, prop in properties.items() if prop != commonest}
+    return {**node, "properties": others, "additionalProperties": commonest}

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from dibs.answers import WaitingOn
 from dibs.batch_state import BatchCounts, BatchState, state_of_batch
-from dibs.get_index_stats import StatsRequest, StatsResult, get_index_stats
-from dibs.session import Call, Session
-from dibs.store.claims import Claim, How, stamp
-from dibs.store.journal import Fact, day_files, newest_events
+from dibs.past import ENDINGS
+from dibs.session import Session
+from dibs.stock import Stock, take_stock
+from dibs.store.claims import Claim, stamp
+from dibs.store.journal import Fact, day_files, moment_of, newest_events
 from dibs.store.publish import Signature
-from dibs.store.snapshot import Snapshot
+from dibs.store.snapshot import Around
 from dibs.store.task import Task
 from dibs.store.truth import Standing, judge
 
@@ -31,9 +32,7 @@ LEAST_MINUTES = 1 / 6
 HOUR = timedelta(hours=1)
 OLD_EVENTS_READ = 2_000
 """How many events from more than an hour ago are read to fill up the recent endings."""
-COUNTS_KEPT_SECONDS = 10.0
 LATE_RENEWALS = 1.5
-ENDINGS = frozenset(get_args(How)) - {"reopened"}
 
 LeaseState = Literal["renewed", "running", "passed", "over", "by_hand", "no_record"]
 TROUBLED = ("passed", "over", "no_record")
@@ -137,13 +136,12 @@ def overview(session: Session, *, recent: int = RECENT_SHOWN) -> Overview:
 
 
 class Lookout:
-    """Looks again and again, and counts again only when something has changed since the last look. With a ``batch``
-    it tells of that, of who works on it and of what ended in it."""
+    """Looks again and again, and reads the journal again only when it has grown. With a ``batch`` it tells of that, of
+    who works on it and of what ended in it."""
 
     def __init__(self, session: Session, batch: str = "") -> None:
         self._session = session
         self._batch = batch
-        self._stats: tuple[tuple[object, ...], StatsResult] | None = None
         self._history: tuple[tuple[object, ...], list[Ended]] | None = None
 
     def look(self, *, recent: int = RECENT_SHOWN) -> Overview:
@@ -156,12 +154,12 @@ class Lookout:
     def _look(self, recent: int) -> Overview:
         store = self._session.store
         # a scan each time: whoever watches sees a change at the next look, however long the last scan took
-        snapshot = store.snapshot(after=time.monotonic())
+        index = store.refresh(after=time.monotonic())
         claims = store.ledger.claims()
         history = self._read_history(recent)
         now = store.now()
-        stats = self._count(snapshot, claims, now)
-        workers = _workers(self._session, snapshot, claims, stats, now)
+        stock = take_stock(self._session)
+        workers = _workers(self._session, index, claims, stock, now)
         minutes: float = MINUTES_OF_RATE
         progress: BatchProgress | None = None
         if self._batch:
@@ -169,26 +167,16 @@ class Lookout:
             workers = [worker for worker in workers if worker.id.casefold() in batch.keys]
             history = [ended for ended in history if ended.id.casefold() in batch.keys]
             minutes = min(minutes, max(LEAST_MINUTES, (now - batch.created_at).total_seconds() / 60))
-            progress = _progress(state_of_batch(self._session, batch, snapshot), _rate(history, now, minutes))
+            progress = _progress(state_of_batch(self._session, batch, index.load()), _rate(history, now, minutes))
         return Overview(
             at=now,
             tasks_dir=str(store.tasks_dir),
-            counts=_counts(stats),
+            counts=_counts(stock),
             workers=workers,
-            recent=[ended.model_copy(update={"title": _title(snapshot, ended.id)}) for ended in history[:recent]],
+            recent=[ended.model_copy(update={"title": _title(index, ended.id)}) for ended in history[:recent]],
             rate=_rate(history, now, minutes),
             batch=progress,
         )
-
-    def _count(self, snapshot: Snapshot, claims: list[Claim], now: datetime) -> StatsResult:
-        """The counts; from before while nothing has changed that they are made of, and for a few seconds at most."""
-        store = self._session.store
-        standing = sorted((claim.id, claim.token, claim.lease_passed(now)) for claim in claims)
-        period = now.timestamp() // COUNTS_KEPT_SECONDS
-        made_of = (snapshot, store.settings, standing, sorted(store.ledger.damaged()), period)
-        if self._stats is None or self._stats[0] != made_of:
-            self._stats = (made_of, get_index_stats(self._session, StatsRequest(), Call()))
-        return self._stats[1]
 
     def _read_history(self, recent: int) -> list[Ended]:
         """The endings of the last hour and at least ``recent`` ones, newest first; read again when the journal grew."""
@@ -201,21 +189,19 @@ class Lookout:
         return self._history[1]
 
 
-def _counts(stats: StatsResult) -> Counts:
+def _counts(stock: Stock) -> Counts:
     return Counts(
-        total=stats.total,
-        ready=stats.ready,
-        waiting_on=stats.waiting_on,
-        by_status=stats.by_status,
-        done=stats.by_status.get("done", 0),
-        invalid=stats.invalid.count,
-        stale=stats.stale,
+        total=stock.total,
+        ready=stock.ready,
+        waiting_on=stock.waiting_on,
+        by_status=stock.by_status,
+        done=stock.by_status.get("done", 0),
+        invalid=stock.invalid.count,
+        stale=stock.stale,
     )
 
 
-def _workers(
-    session: Session, snapshot: Snapshot, claims: list[Claim], stats: StatsResult, now: datetime
-) -> list[Worker]:
+def _workers(session: Session, around: Around, claims: list[Claim], stock: Stock, now: datetime) -> list[Worker]:
     """Those first of whom something must be said, then those who have been at work longest, then work by hand."""
     host, claimed = session.store.host, {claim.id.casefold() for claim in claims}
     renew_seconds = session.store.settings.claims.renew_seconds
@@ -224,15 +210,15 @@ def _workers(
             caller=claim.owner.caller,
             client=claim.owner.client,
             id=claim.id,
-            title=_title(snapshot, claim.id),
+            title=_title(around, claim.id),
             since=claim.claimed_at,
             lease_until=claim.lease_until,
-            lease=_lease(claim, snapshot.tasks.get(claim.id.casefold()), host, renew_seconds, now),
+            lease=_lease(claim, around.tasks.get(claim.id.casefold()), host, renew_seconds, now),
         )
         for claim in sorted(claims, key=lambda claim: (claim.claimed_at, claim.id))
     ]
-    for row in stats.in_progress:
-        task = snapshot.tasks.get(row.id.casefold())
+    for row in stock.in_progress:
+        task = around.tasks.get(row.id.casefold())
         if row.since is None and task is not None and task.key not in claimed:
             lease: LeaseState = "by_hand" if judge(task, None, host) is Standing.PERSON else "no_record"
             rows.append(
@@ -253,8 +239,8 @@ def _lease(claim: Claim, task: Task | None, host: str, renew_seconds: float, now
     return "renewed" if on_time else "running"
 
 
-def _title(snapshot: Snapshot, task_id: str) -> str:
-    task = snapshot.tasks.get(task_id.casefold())
+def _title(around: Around, task_id: str) -> str:
+    task = around.tasks.get(task_id.casefold())
     return task.title if task is not None else ""
 
 
@@ -263,7 +249,7 @@ def _endings(folder: Path, since: datetime, recent: int) -> Iterator[Ended]:
     seen: set[tuple[str, str, str]] = set()
     found = old = 0
     for event in newest_events(folder):
-        at = _moment(event.get("at"))
+        at = moment_of(event)
         if at is None or at < since:
             old += 1
             if found >= recent or old > OLD_EVENTS_READ:
@@ -288,14 +274,6 @@ def _ended(event: dict[str, Fact], at: datetime | None) -> Ended | None:
     if at is None or not isinstance(how, str) or how not in ENDINGS or not isinstance(task_id, str):
         return None
     return Ended(at=at, how=how, id=task_id, caller=caller if isinstance(caller, str) else "")
-
-
-def _moment(given: Fact) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
-        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _progress(state: BatchState, rate: Rate) -> BatchProgress:

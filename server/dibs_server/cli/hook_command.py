@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
-    from dibs.get_index_stats import StatsResult
     from dibs.session import Session
+    from dibs.stock import Stock
     from dibs.store.claims import Claim
     from dibs.store.processes import ProcessMark
 
@@ -95,16 +95,15 @@ def _session() -> Session | None:
 
 def _start(session: Session, client: ProcessMark | None) -> dict[str, Any]:
     from dibs.client_claims import claims_of_client
-    from dibs.get_index_stats import StatsRequest, get_index_stats
-    from dibs.session import Call
+    from dibs.stock import take_stock
 
-    stats = get_index_stats(session, StatsRequest(), Call())
+    stats = take_stock(session)
     mine = {claim.id for claim in claims_of_client(session.store, client)} if client else set()
     text = "\n".join(_state(session, stats, mine))
     return {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": text}}
 
 
-def _state(session: Session, stats: StatsResult, mine: set[str]) -> list[str]:
+def _state(session: Session, stats: Stock, mine: set[str]) -> list[str]:
     waiting = sum(stats.waiting_on.model_dump().values())
     lines = [
         f"Dibs hands out the tasks of {session.store.tasks_dir}: {stats.ready} ready, {len(stats.in_progress)} in "

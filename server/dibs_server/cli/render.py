@@ -152,6 +152,13 @@ def _stats(console: Console, answer: Answer) -> None:
     for row in answer["in_progress"]:
         until = f" until {row['lease_until']}" if row["lease_until"] else " by hand"
         table.add_row("in progress", shown(f"{row['id']}  {row['caller']}{until}"))
+    for row in answer["by_caller"]:
+        endings = counts_line({word: row[word] for word in ("completed", "blocked", "released", "lost") if row[word]})
+        table.add_row("30 days", shown(f"{row['caller'] or 'a person'}  ") + endings)
+    if answer["seconds_to_end"]:
+        took = answer["seconds_to_end"]
+        half, most = _duration(took["p50"]), _duration(took["p95"])
+        table.add_row("to the end", f"half within {half}, 95 % within {most} ({took['count']} claims)")
     for row in answer["projects"] or []:
         rate = f"{row['done']}/{row['total']} done, {row['completion_rate']:.0%}"
         table.add_row("project", shown(f"{row['project'] or '(none)'}  {rate}, {row['ready']} ready"))
@@ -165,6 +172,9 @@ def _stats(console: Console, answer: Answer) -> None:
     if answer["stale"]:
         told = f"{counted(answer['stale'], 'claim')} past the lease or without a record; the next claim settles that"
         table.add_row(Text("stale", style="red"), told)
+    if answer["orphans"]:
+        told = f"{counted(answer['orphans'], 'file')} in .dibs/orphans: what came too late for its task, or was damaged"
+        table.add_row(Text("orphans", style="red"), told)
     console.print(table)
 
 
@@ -172,6 +182,12 @@ def _reaped(console: Console, answer: Answer) -> None:
     for row in answer["reaped"]:
         console.print(shown(row["id"], "bold") + shown(f"  {row['caller']} since {row['since']}: {row['why']}"))
     _message(console, answer)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def counts_line(counts: Mapping[str, int]) -> Text:

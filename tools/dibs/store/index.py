@@ -28,7 +28,7 @@ from dibs.store.globs import matches
 from dibs.store.ledger import Hold
 from dibs.store.publish import Signature, publish
 from dibs.store.reading import NO_FILE, Row, files_below, read_row
-from dibs.store.rows import VERSION, Asked, Changes, Place, Rows, Scanned, state_of
+from dibs.store.rows import VERSION, Asked, Changes, Outline, Place, Rows, Scanned, state_of
 from dibs.store.scan_turn import ScanTurn
 from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot
@@ -136,6 +136,10 @@ class Index:
     def statuses(self, among: str) -> dict[str, str]:
         """The status of each of these keys, a JSON list, that was ever there."""
         return self._ask(lambda rows: rows.statuses(among))
+
+    def outlines(self) -> list[Outline]:
+        """What is known of every file without reading its task: enough to count most of them."""
+        return self._ask(lambda rows: rows.outlines())
 
     @property
     def in_progress(self) -> tuple[Task, ...]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
+
+from pydantic_core import from_json
 
 BLOCK_BYTES = 65_536
 
@@ -41,16 +43,26 @@ def events_of(path: Path) -> Iterator[dict[str, Fact]]:
             yield event
 
 
-def newest_events(folder: Path) -> Iterator[dict[str, Fact]]:
-    """All events, newest first: only as much is read, from the end, as the reader goes on asking for.
+def newest_events(folder: Path, since: date = date.min) -> Iterator[dict[str, Fact]]:
+    """All events since that day, newest first: only as much is read, from the end, as the reader goes on asking for.
 
     Whatever stands in the files comes out as it is; no key and no type is promised.
     """
-    for path in reversed(day_files(folder)):
+    for path in reversed([path for path in day_files(folder) if path.stem >= since.isoformat()]):
         for line in _lines_from_the_end(path):
             event = _event(line)
             if event is not None:
                 yield event
+
+
+def moment_of(event: Mapping[str, Fact]) -> datetime | None:
+    """When an event was, in UTC; None: it does not say so."""
+    at = event.get("at")
+    try:
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else None
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def day_files(folder: Path) -> list[Path]:
@@ -60,8 +72,8 @@ def day_files(folder: Path) -> list[Path]:
 
 def _event(line: bytes) -> dict[str, Fact] | None:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = from_json(line)  # json.loads takes three times as long
+    except ValueError:
         return None
     return event if isinstance(event, dict) else None
 

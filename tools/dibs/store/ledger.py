@@ -184,6 +184,13 @@ class Ledger:
         publish(path, report.encode("utf-8", "replace"), self.folder / "tmp")
         return path
 
+    def orphans(self) -> int:
+        """How many reports are kept that could not go into their task files, and claim files that were set aside."""
+        try:
+            return sum(entry.is_file() for entry in os.scandir(self.folder / "orphans"))
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+
     @property
     def _turns_path(self) -> Path:
         return self.folder / "passed-over.json"

@@ -20,13 +20,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dibs.store.errors import MalformedTask
 from dibs.store.publish import Signature
 from dibs.store.readiness import is_handed_out, reserved_for
 from dibs.store.reading import Row
-from dibs.store.settings import Settings
+from dibs.store.settings import Settings, StatusWord
 from dibs.store.task import Task
 
 VERSION = 1
@@ -90,6 +90,22 @@ class Changes:
     def cursor(self, after: int | None = None) -> str:
         """Where to go on: after all of it, or after the change of that number."""
         return f"{self.generation}-{self.last if after is None else after}"
+
+
+class Outline(NamedTuple):
+    """What the rows know of one file without reading its task."""
+
+    path: bytes
+    kind: int
+    key: bytes
+    status: StatusWord
+    handed_out: int
+    unmet: int
+    parent: bytes
+    project: bytes
+    type: bytes
+    callers: bytes
+    has_files: int
 
 
 @dataclass(frozen=True)
@@ -261,6 +277,9 @@ class Rows:
 
     def all(self) -> list[tuple[str, Row]]:
         return [(os.fsdecode(found[0]), _row(found)) for found in self._all(f"SELECT {ROW} FROM file")]
+
+    def outlines(self) -> list[Outline]:
+        return list(map(Outline._make, self._all(f"SELECT {', '.join(Outline._fields)} FROM file")))
 
     def task(self, key: str) -> Task | None:
         """The task of this id, when it is the only one."""

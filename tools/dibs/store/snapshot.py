@@ -71,7 +71,7 @@ def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> S
         if len(copies) == 1:
             tasks[key] = copies[0]
         else:
-            invalid += [_duplicate(task, copies) for task in copies]
+            invalid += [duplicate(task, copies) for task in copies]
     invalid.sort(key=lambda error: error.path)
     return Snapshot(
         tasks=tasks,
@@ -84,8 +84,9 @@ def build_snapshot(rows: Iterable[tuple[str, Task | MalformedTask | None]]) -> S
     )
 
 
-def _duplicate(task: Task, copies: list[Task]) -> MalformedTask:
-    others = ", ".join(sorted(other.path for other in copies if other is not task))
+def duplicate(task: Task, copies: Iterable[Task]) -> MalformedTask:
+    """What is wrong with a task whose id stands in several files."""
+    others = ", ".join(sorted(other.path for other in copies if other.path != task.path))
     return MalformedTask(f"the id {task.id} is also in {others}; give each its own", path=task.path, task_id=task.id)
 
 
