@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from dibs.store import rows as rows_module
 from dibs.store.errors import MalformedTask
 from dibs.store.publish import Signature
+from dibs.store.questions import Asked
 from dibs.store.reading import Row
-from dibs.store.rows import Asked, Rows, rank
+from dibs.store.rows import Rows, rank
 from dibs.store.settings import Settings
 from dibs.store.task import Task
 

@@ -13,7 +13,7 @@ import pytest
 from dibs.session import Session
 from dibs.store import index as index_module
 from dibs.store.index import Index
-from dibs.store.rows import Scanned
+from dibs.store.questions import Scanned
 from dibs.store.settings import Settings
 from dibs.store.task_store import TaskStore
 from support import age, call, claim, edit, write_file, write_task

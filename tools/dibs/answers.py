@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dibs.session import Session
+from dibs.store.questions import Asked
 from dibs.store.readiness import WaitingKind, obstacles
 from dibs.store.reading import StoredTask
 from dibs.store.reservations import Held
-from dibs.store.rows import Asked
 from dibs.store.task import Task
 
 LONG_TEXT = 20_000

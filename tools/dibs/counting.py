@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from dibs.store.errors import MalformedTask
 from dibs.store.index import Index
+from dibs.store.questions import Outline
 from dibs.store.readiness import WaitingKind, obstacles
 from dibs.store.reservations import Held
-from dibs.store.rows import INVALID, NOTE, TASK, Outline
+from dibs.store.rows import INVALID, NOTE, TASK
 from dibs.store.settings import Settings
 from dibs.store.snapshot import Around, duplicate
 from dibs.store.task import ENDED, Task

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dibs.store.batches import Batch
 from dibs.store.errors import InvalidArguments
-from dibs.store.rows import Asked
+from dibs.store.questions import Asked
 from dibs.store.settings import STATUS_WORDS, Settings
 from dibs.store.snapshot import Around, Snapshot, ancestors
 from dibs.store.task import Task

@@ -14,8 +14,8 @@ from dibs.session import Session
 from dibs.store.claims import Claim, stamp
 from dibs.store.index import Index
 from dibs.store.ledger import Standing as Claims
+from dibs.store.questions import Outline
 from dibs.store.reservations import Held
-from dibs.store.rows import Outline
 from dibs.store.task import Task
 from dibs.store.task_store import TaskStore
 from dibs.store.truth import Standing, judge

@@ -18,7 +18,7 @@ from dibs.create_batch import Items
 from dibs.outcomes import STATUSES, Outcome, ended
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments, TaskNotFound
-from dibs.store.rows import Changes
+from dibs.store.questions import Changes
 
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5

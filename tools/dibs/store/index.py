@@ -27,8 +27,9 @@ from dibs.store.errors import MalformedTask, SettingsError
 from dibs.store.globs import matches
 from dibs.store.ledger import Hold
 from dibs.store.publish import Signature, publish
+from dibs.store.questions import Asked, Changes, Outline, Place, Scanned
 from dibs.store.reading import NO_FILE, Row, files_below, read_row
-from dibs.store.rows import VERSION, Asked, Changes, Outline, Place, Rows, Scanned, state_of
+from dibs.store.rows import VERSION, Rows, state_of
 from dibs.store.scan_turn import ScanTurn
 from dibs.store.settings import LEDGER_FOLDER, Settings
 from dibs.store.snapshot import Snapshot, build_snapshot

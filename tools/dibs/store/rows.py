@@ -18,15 +18,16 @@ import time
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dibs.store.errors import MalformedTask
 from dibs.store.publish import Signature
+from dibs.store.questions import Asked, Changes, Outline, Place, Scanned
 from dibs.store.readiness import is_handed_out, reserved_for
 from dibs.store.reading import Row
-from dibs.store.settings import Settings, StatusWord
+from dibs.store.settings import Settings
 from dibs.store.task import Task
 
 VERSION = 1
@@ -35,7 +36,6 @@ POLL_SECONDS = 0.0005
 STATES_AT_ONCE = 2000
 SEQ_DIGITS = 18
 NOTE, TASK, INVALID = range(3)
-Place = tuple[bytes, bytes]
 NO_COLUMNS = ("", b"", 0, 0, b"", b"", b"", b"", b"", b"", 0)
 FIELDS = tuple(field.name for field in fields(Task))
 SCHEMA = """
@@ -67,59 +67,6 @@ IS_MET = """(SELECT count(*) = 1 AND min(status) = 'done' FROM file AS other
 STATUS_OF = """SELECT count(*), max(kind), max(status), (SELECT status FROM change WHERE key = ?1),
     (SELECT id FROM change WHERE key = ?1) FROM file WHERE key = ?1"""
 COUNT_UNMET = f"(SELECT count(*) FROM dependency WHERE dependency.path = file.path AND NOT {IS_MET})"
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The last scan of all files: when it began (monotonic clock, seconds), and what it cost without reading."""
-
-    at: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Changes:
-    """Tasks whose status changed, each with its number, id and new status, in the order of the changes; ``gone`` and
-    ``invalid`` are states too. ``whole``: the cursor asked with was another index's, so all tasks are told."""
-
-    generation: str
-    last: int
-    states: tuple[tuple[int, str, str], ...]
-    whole: bool
-
-    def cursor(self, after: int | None = None) -> str:
-        """Where to go on: after all of it, or after the change of that number."""
-        return f"{self.generation}-{self.last if after is None else after}"
-
-
-class Outline(NamedTuple):
-    """What the rows know of one file without reading its task."""
-
-    path: bytes
-    kind: int
-    key: bytes
-    status: StatusWord
-    handed_out: int
-    unmet: int
-    parent: bytes
-    project: bytes
-    type: bytes
-    callers: bytes
-    has_files: int
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a claim asks for: folded, "" and empty ask for nothing. ``among`` is a JSON list of the only keys wanted."""
-
-    caller: str = ""
-    project: str = ""
-    complexity: str = ""
-    type: str = ""
-    tags: tuple[str, ...] = ()
-    skip_tags: tuple[str, ...] = ()
-    with_files: bool = False
-    among: str = ""
 
 
 def state_of(found: os.stat_result) -> bytes:
