@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dibs.store import rows as rows_module
@@ -63,12 +63,14 @@ TASKS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(TASKS, TASKS)
 def test_rank_sorts_as_the_order_of_handing_out_does(one: Task, other: Task) -> None:
     assert (rank(one) < rank(other)) == (one.sort_key() < other.sort_key())
     assert (rank(one) == rank(other)) == (one.sort_key() == other.sort_key())
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Task, id=st.text(min_size=1, max_size=8), title=TEXT, status=st.just("review"), path=st.just("ä/x.md"),

@@ -94,3 +94,12 @@ def test_a_file_that_cannot_be_read_is_told_and_stays_held(session: Session, dea
     assert result.reaped == []
     assert "dead was left alone" in result.warnings[0]
     assert held_ids(session) == ["dead"]
+
+
+def test_a_claim_whose_file_is_gone_is_settled_and_told(session: Session, dead: Path) -> None:
+    dead.unlink()
+    result = call(session, "reap_claims")
+    assert ([row.id for row in result.reaped], result.left, result.warnings) == (["dead"], 0, [])
+    assert "its file is gone" in result.reaped[0].why
+    assert held_ids(session) == []
+    assert endings(session, "dead")[-1].left_status == "deleted"

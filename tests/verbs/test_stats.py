@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dibs import counting
@@ -49,6 +49,7 @@ TASKS = st.lists(
 SETTINGS = json.dumps({"assignees": {"humans": ["maria"]}})
 
 
+@settings(deadline=None)  # it writes files, and the machine may be busy
 @given(
     tasks=TASKS,
     held=st.builds(
@@ -70,10 +71,10 @@ def test_alike_tasks_are_counted_as_each_by_itself_would_be(tasks: list[dict[str
             keys = {key: value for key, value in {**task, "id": task_id}.items() if value}
             write_task(Path(folder), keys.pop("id"), keys.pop("status"), name=f"{number}.md", **keys)
         store = TaskStore(Path(folder))
-        snapshot, settings = store.snapshot(), store.settings
-        counted = counting.count(store.index, settings, held)
+        snapshot, rules = store.snapshot(), store.settings
+        counted = counting.count(store.index, rules, held)
         first = {
-            task.path: next(obstacles(task, snapshot, settings, caller=None, held=held), None)
+            task.path: next(obstacles(task, snapshot, rules, caller=None, held=held), None)
             for task in snapshot.tasks.values()
             if task.status not in ENDED and task.status != "in_progress" and not held.has(task)
         }

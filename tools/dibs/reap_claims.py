@@ -9,10 +9,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.answers import Request, Result, counted, listed_few
-from dibs.reconcile import reap, reconcile
+from dibs.reconcile import end_claim, reap, reconcile
 from dibs.session import Call, Session
 from dibs.store.claims import Claim, stamp
-from dibs.store.errors import DibsError, InvalidArguments
+from dibs.store.errors import DibsError, InvalidArguments, TaskNotFound
 from dibs.store.ledger import Hold
 from dibs.store.truth import Standing, judge
 
@@ -85,10 +85,14 @@ def _reap(session: Session, request: ReapRequest, hold: Hold, task_id: str, toke
     if claim is None or not why:
         return None
     if not request.dry_run:
-        stored = store.find_claimed(claim)
-        if reconcile(store, hold, stored, claim) is None:  # a person ended it meanwhile
-            return None
-        reap(store, hold, store.again(stored), claim)
+        try:
+            stored = store.find_claimed(claim)
+            if reconcile(store, hold, stored, claim) is None:  # a person ended it meanwhile
+                return None
+            reap(store, hold, store.again(stored), claim)
+        except TaskNotFound:
+            end_claim(store, hold, claim, "by_hand", "deleted")
+            why += "; its file is gone"
     return Reaped(
         id=claim.id,
         caller=claim.owner.caller,
