@@ -39,6 +39,10 @@ class Tool:
     def _module(self) -> ModuleType:
         return import_module(f"dibs.{self.name}")
 
+    def load(self) -> None:
+        """Import it now: when files can no longer be opened, that comes too late."""
+        import_module(f"dibs.{self.name}")
+
     @property
     def verb(self) -> Callable[..., Result]:
         """The function of that name: it takes (Session, request, Call), and its docstring is the description."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -85,14 +85,21 @@ class Door:
 
     async def _tools(self) -> tuple[Tool, ...]:
         from dibs.registry import tools_of
+
+        tools = tools_of(await self._profile_now())
+        for tool in tools:
+            tool.load()
+        return tools
+
+    async def _profile_now(self) -> Literal["worker", "coordinator"]:
         from dibs.store.errors import DibsError
 
         if self._profile is not None:
-            return tools_of("coordinator" if self._profile == "coordinator" else "worker")
+            return "coordinator" if self._profile == "coordinator" else "worker"
         try:
-            return tools_of((await self._open("")).store.settings.profile)
+            return (await self._open("")).store.settings.profile
         except DibsError:
-            return tools_of("worker")  # what is wrong is said by the first call
+            return "worker"  # what is wrong is said by the first call
 
     async def _open(self, client: str) -> Session:
         """The session. Raises SettingsError where there is no tasks directory; looked for again at the next call."""
