@@ -130,7 +130,7 @@ class Chooser:
         if within is not None and (error := self._invalid_paths.get(within)) is not None:
             self._skip(error.task_id or within, f"invalid: {error.cause}")
             return within
-        if not _is_text(str(path)):
+        if not is_text(str(path)):
             raise InvalidArguments(f"the name of {str(path)!a} is not UTF-8; rename it. Nothing was made")
         self.chosen.paths[str(path)] = None
         return str(path)
@@ -155,7 +155,8 @@ class Chooser:
             self.chosen.skipped.append(skipped)
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: a file's name need not be."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dibs.answers import counted
+from dibs.batch_items import is_text
 from dibs.session import Call
 from dibs.store.errors import DibsError, InvalidArguments
 from dibs_server.cli.console import fail, plain
@@ -43,17 +44,9 @@ def _read_names(null: bool) -> list[str]:
     parts = content.split(b"\0") if null else [line.removesuffix(b"\r") for line in content.split(b"\n")]
     names = [os.fsdecode(part) for part in parts if part]
     for name, part in zip(names, filter(None, parts), strict=True):
-        if name.encode("utf-8", "surrogateescape") != part or not _is_text(name):
+        if name.encode("utf-8", "surrogateescape") != part or not is_text(name):
             raise InvalidArguments(f"standard input names {name!a}, which is not UTF-8; rename it. Nothing was made")
     return names
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def also_markdown(summary: TableCommand) -> None:

@@ -53,7 +53,7 @@ def run_work(tasks_dir: str | None, claim: Mapping[str, Any], options: Mapping[s
     except OSError as exc:
         abandon_stdout()
         if not isinstance(exc, BrokenPipeError):
-            complain(f"what happens could not be printed ({exc.strerror}); the work was given back")
+            complain(f"what happens could not be printed ({exc.strerror}); nothing more was started")
         return EXIT_CODES["io"]
 
 
