@@ -31,6 +31,18 @@ def listed(text: str) -> list[Any]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def as_objects(given: object) -> object:
+    """A list that came as JSON text, as some clients and every shell send it. Null counts as left out."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError) as exc:
+            raise ValueError(f"this is not a JSON list of objects ({exc})") from exc
+    if not isinstance(given, list):
+        return given
+    return [{k: v for k, v in item.items() if v is not None} if isinstance(item, dict) else item for item in given]
+
+
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

@@ -135,8 +135,11 @@ def _told(error: Mapping[str, Any], tool: Tool) -> str:
 
 
 def _unknown_field(loc: Sequence[str | int], tool: Tool) -> str:
-    """A field of an object in a list is not ignored as a foreign argument is: no client adds any there."""
-    fields = input_schema(tool)["properties"][loc[0]]["items"]["properties"]
+    """A field of an object in a list is not ignored as a foreign argument is: no client adds any there; nor is one of
+    a file that somebody wrote."""
+    fields = input_schema(tool)["properties"]
+    if len(loc) > 1:
+        fields = fields[loc[0]]["items"]["properties"]
     near = difflib.get_close_matches(str(loc[-1])[:NAME_CHARACTERS].casefold(), fields, n=1, cutoff=MISSPELT)
     return "there is no such field, " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(fields)}")
 

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dibs.add_task import AddRequest, add_all
-from dibs.answers import Request, Result
+from dibs.answers import Request, Result, as_objects
 from dibs.session import Call, Session
 
 MOST_TASKS = 500
 IDS_TOLD = 10
 
 
-def _as_objects(given: object) -> object:
-    """A list that came as JSON text, as some clients and every shell send it. Null counts as left out."""
-    if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except (ValueError, RecursionError) as exc:
-            raise ValueError(f"this is not a JSON list of objects ({exc})") from exc
-    if not isinstance(given, list):
-        return given
-    return [{k: v for k, v in item.items() if v is not None} if isinstance(item, dict) else item for item in given]
-
-
 class CreateRequest(Request):
     tasks: Annotated[
         list[AddRequest],
-        BeforeValidator(_as_objects),
+        BeforeValidator(as_objects),
         Field(min_length=1, max_length=MOST_TASKS, description="The new tasks, a JSON list."),
     ]
 

@@ -117,6 +117,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("update_task", "update", "Change task", "coordinator", idempotent=True),
     Tool("list_tasks", "list", "List tasks", "coordinator", read_only=True, idempotent=True),
     Tool("reap_claims", "reap", "Take back claims", "coordinator", idempotent=True),
+    Tool("plan_wave", "wave plan", "Plan wave", "coordinator", read_only=True, idempotent=True),
     Tool("add_task", "add", "Add task", "shell"),
     Tool("explain_task", "why", "Explain task", "shell", read_only=True),
     Tool("examine_tasks_dir", "doctor", "Examine tasks directory", "shell"),

@@ -25,16 +25,19 @@ from dibs.complete_task import CompleteRequest, complete_task
 from dibs.notifying import give_notices
 from dibs.outcomes import Outcome, OutcomeStatus
 from dibs.release_task import ReleaseRequest, release_task
-from dibs.renewing import renew_claims
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.runs import new_run, output_path
+from dibs_server.dispatch.attendance import (
+    CLAIM_SECONDS,
+    LOOK_SECONDS,
+    REPORT_SECONDS,
+    Attendance,
+    ended_by_itself,
+    patiently,
+)
 from dibs_server.dispatch.child import Child, Ended, tail_of
 
-LOOK_SECONDS = 1.0
-CLAIM_SECONDS, REPORT_SECONDS = 10.0, 60.0
-"""How long a claim, and the report on what was done, are tried when something is in the way that may pass."""
-MAY_PASS = ("settings", "busy", "io", "task_changed")
 INTERRUPTED = "it was interrupted"
 PLACES = ("{path}", "{id}", "{title}", "{file}")
 
@@ -90,24 +93,19 @@ class Work:
         self.run = store.change(lambda hold: new_run(runs, "work", store.now(), store.settings.keep_output_days))
         self._lock = threading.RLock()  # a signal may come while another one is being dealt with
         self._stopping = threading.Event()
-        self._interrupted = False
-        self._over = threading.Event()
+        self._interrupted = threading.Event()
+        self._attendance = Attendance(self.session)
         self._claimed = 0
         self._warned: set[str] = set()
-        self._children: dict[str, tuple[str, Child]] = {}
         self._paths = self._paths_of_batch()
 
     def go(self) -> None:
         """Work until nothing is left, or until told to stop. Raises DibsError when nothing can be claimed."""
-        renewer = threading.Thread(target=self._renew, name="dibs-renew", daemon=True)
-        renewer.start()
         try:
-            with ThreadPoolExecutor(self.options.jobs) as pool:
+            with self._attendance, ThreadPoolExecutor(self.options.jobs) as pool:
                 for ended in [pool.submit(self._work_off) for _ in range(self.options.jobs)]:
                     ended.result()
         finally:
-            self._over.set()
-            renewer.join()
             with suppress(OSError):
                 self.run.rmdir()  # if nothing was written
 
@@ -115,10 +113,8 @@ class Work:
         """Start nothing more; ``now``: end what runs too, and give its tasks back."""
         self._stopping.set()
         if now:
-            with self._lock:
-                self._interrupted = True
-                children = list(self._children.values())
-            for _, child in children:
+            self._interrupted.set()
+            for child in self._attendance.children:
                 child.stop(INTERRUPTED)
 
     @property
@@ -156,7 +152,9 @@ class Work:
         In a batch it waits for what others hold: it may come back, if they die.
         """
         while not self._stopping.is_set():
-            result = self._claim_once()
+            result = patiently(
+                lambda: claim_next_task(self.session, self.options.claim, Call()), CLAIM_SECONDS, self._stopping
+            )
             self._give_notices()
             if result.status == "claimed":
                 return result
@@ -164,21 +162,10 @@ class Work:
                 self.left = result.waiting_on
                 return None
             with self._lock:
-                if not self._children:
+                if not self._attendance.children:
                     self.view.waiting()
             self._stopping.wait(LOOK_SECONDS)
         return None
-
-    def _claim_once(self) -> ClaimResult:
-        """Ask for a task; settings that are just being saved, and a busy directory, are waited for."""
-        deadline = time.monotonic() + CLAIM_SECONDS
-        while True:
-            try:
-                return claim_next_task(self.session, self.options.claim, Call())
-            except DibsError as error:
-                if error.code not in MAY_PASS or time.monotonic() > deadline or self._stopping.is_set():
-                    raise
-            self._stopping.wait(LOOK_SECONDS)
 
     def _do(self, claimed: ClaimResult) -> None:
         job = self._job(claimed)
@@ -233,36 +220,22 @@ class Work:
             child = Child(filled(self.options.command, job), job.output, extra)
         except OSError as exc:
             return exc
-        with self._lock:
-            self._children[job.token] = (job.task_id, child)
-            interrupted = self._interrupted
-        if interrupted:  # while it was being started
-            child.stop(INTERRUPTED)
-        try:
+        with self._attendance.at_work(job.task_id, job.token, child):
+            if self._interrupted.is_set():  # while it was being started
+                child.stop(INTERRUPTED)
             return child.wait(self.options.timeout)
-        finally:
-            with self._lock:
-                del self._children[job.token]
 
     def _end(self, job: Job, ended: Ended | OSError) -> Outcome:
         """Complete, block or give back; or see how the program ended its task itself."""
-        deadline = time.monotonic() + REPORT_SECONDS
-        while True:
-            try:
-                return self._ended_by_itself(job) or self._report(job, ended)
-            except DibsError as error:
-                passes = error.code in MAY_PASS and time.monotonic() < deadline and not self._interrupted
-                if not passes:
-                    return _outcome(job, "failed", f"{_told(ended)}, which could not be reported: {error.message}")
-            self._over.wait(LOOK_SECONDS)
-
-    def _ended_by_itself(self, job: Job) -> Outcome | None:
-        """What the program reported itself, by the claim it was told; None: that was not what ended the claim."""
         store = self.session.store
-        past = store.ledger.endings(job.task_id).of(job.token)
-        if past is None or past.how not in ("completed", "blocked"):
-            return None
-        return outcomes.ended(store, job.task_id, past.claim.path, past.left_status).outcome
+        try:
+            return patiently(
+                lambda: ended_by_itself(store, job.task_id, job.token) or self._report(job, ended),
+                REPORT_SECONDS,
+                self._interrupted,
+            )
+        except DibsError as error:
+            return _outcome(job, "failed", f"{_told(ended)}, which could not be reported: {error.message}")
 
     def _report(self, job: Job, ended: Ended | OSError) -> Outcome:
         session, tail, seconds = self.session, tail_of(job.output), round(time.monotonic() - job.started, 1)
@@ -293,35 +266,6 @@ class Work:
             Call(),
         )  # fmt: skip
         return _outcome(job, "blocked", told, tail)
-
-    def _renew(self) -> None:
-        """Keep the claims up while programs run, and end the programs whose claims are over."""
-        while not self._over.wait(self._renew_seconds()):
-            with self._lock:
-                running = dict(self._children)
-            for claim in self.session.held():
-                if claim.token in running:
-                    self.session.named(claim.id, claim.token)
-            with suppress(DibsError, OSError):
-                renew_claims(self.session)
-            held = {claim.token for claim in self.session.held()}
-            for token, (task_id, child) in running.items():
-                if token not in held and not self._stands(task_id, token):
-                    child.stop("its claim is over")
-
-    def _stands(self, task_id: str, token: str) -> bool:
-        """Whether the claim is still there: the program may have taken it over, with a server of its own."""
-        try:
-            claim = self.session.store.ledger.claim(task_id)
-        except (DibsError, OSError):
-            return True  # nobody knows
-        return claim is not None and claim.token == token
-
-    def _renew_seconds(self) -> float:
-        try:
-            return self.session.store.settings.claims.renew_seconds
-        except DibsError:
-            return 40.0
 
 
 def filled(command: Sequence[str], job: Job) -> list[str]:

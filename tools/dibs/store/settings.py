@@ -10,13 +10,14 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from dibs.store.dispatch_settings import Agent, Dispatch, Parallelism
 from dibs.store.errors import SettingsError, StoreFailure
 from dibs.store.globs import compile_glob
 from dibs.store.places import in_main_worktree
@@ -128,6 +129,8 @@ class Settings(Section):
     claims: Claims = Claims()
     notify: Notify = Notify()
     triage: Triage = Triage()
+    parallelism: Parallelism = Parallelism()
+    dispatch: Dispatch = Dispatch()
 
     @field_validator("include", "exclude")
     @classmethod
@@ -202,15 +205,18 @@ def _complaint(error: Mapping[str, object]) -> str:
     where = ".".join(names) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
-    sections: dict[str, type[BaseModel]] = {
-        "assignees": Assignees,
-        "claims": Claims,
-        "notify": Notify,
-        "triage": Triage,
-    }
-    section = sections.get(names[0], Settings)
+    section = _section_at(names)
     near = difflib.get_close_matches(_cut(names[-1]), section.model_fields, n=1)
     return f"unknown key {where!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _section_at(names: Sequence[str]) -> type[BaseModel]:
+    """The section that an unknown key stands in; the keys of `dispatch.agents` are names of agents, and not unknown."""
+    if names[:2] == ["dispatch", "agents"]:
+        return Agent
+    field = Settings.model_fields.get(names[0]) if len(names) > 1 else None
+    section = field.annotation if field is not None else None
+    return section if isinstance(section, type) and issubclass(section, BaseModel) else Settings
 
 
 def _cut(text: str) -> str:

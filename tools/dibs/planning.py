@@ -1,0 +1,193 @@
+"""Planning a wave: what is wrong with it, where each of its tasks stands, and in which rounds they can be done."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+from dibs.holding import held_now
+from dibs.session import Session
+from dibs.store.claims import Claim
+from dibs.store.dispatch_settings import Agent
+from dibs.store.errors import InvalidArguments
+from dibs.store.overlap import overlap
+from dibs.store.readiness import dependency_state, obstacles
+from dibs.store.reservations import Held
+from dibs.store.settings import Settings
+from dibs.store.snapshot import Snapshot
+from dibs.store.task import Task
+from dibs.waves.outside import is_outside
+from dibs.waves.plan import Limits, Overlap, Round, Unit, rounds_of
+from dibs.waves.wave import Wave, WaveTask
+
+State = Literal["ready", "new", "done", "held", "waiting", "invalid"]
+PROBLEMS_TOLD = 10
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task of the wave, as it stands now; ``task`` is None while it has no file."""
+
+    asked: WaveTask
+    unit: Unit
+    state: State
+    why: str = ""
+    task: Task | None = None
+
+    @property
+    def title(self) -> str:
+        if self.task is not None:
+            return self.task.title
+        described = self.asked.told("description").splitlines()
+        return self.asked.title.strip() or (described[0] if described else "") or self.asked.taskId
+
+    @property
+    def may_start(self) -> bool:
+        return self.state in ("ready", "new")
+
+
+@dataclass(frozen=True)
+class WavePlan:
+    wave: Wave
+    tasks: tuple[PlannedTask, ...]
+    limits: Limits
+    rounds: tuple[Round, ...]
+    agents: dict[str, Agent]
+    warnings: tuple[str, ...]
+    overlaps: Overlap
+
+
+def planned(session: Session, wave: Wave) -> WavePlan:
+    """The plan of a wave, on the directory as it is now.
+
+    Raises:
+        InvalidArguments: with every fault of the wave, and the field it is in; nothing was started.
+    """
+    store = session.store
+    settings, index = store.settings, store.refresh(after=time.monotonic())
+    snapshot, standing = index.load(), store.ledger.standing()
+    held = held_now(store, snapshot, standing)
+    claims = {claim.id.casefold(): claim for claim in standing.claims}
+    _refuse(list(_faults(wave, snapshot, settings, store.roots)))
+    tasks = tuple(_planned_task(task, wave, snapshot, settings, held, claims) for task in wave.tasks)
+    overlaps = partial(overlap, roots=store.roots, fold=store.ledger.folds_case())
+    limits, warnings = _limits(wave, settings)
+    rounds, circle = rounds_of(_inside([task.unit for task in tasks if task.may_start]), limits, overlaps=overlaps)
+    if circle:
+        _refuse([f"tasks: {', '.join(unit.id for unit in circle)} wait for each other in a circle"])
+    warnings += [postponed.told() for round in rounds for postponed in round.postponed]
+    warnings += [_unknown(task) for task in tasks if task.state == "new" and task.title == task.asked.taskId]
+    used = dict.fromkeys([task.unit.agent for task in tasks if task.state != "done"])
+    if any(task.asked.needsCodexReview and task.state != "done" for task in tasks):
+        used[settings.dispatch.reviewer] = None
+    agents = {name: settings.dispatch.agents[name] for name in used}
+    return WavePlan(wave, tasks, limits, tuple(rounds), agents, tuple(dict.fromkeys(warnings)), overlaps)
+
+
+def _inside(units: Sequence[Unit]) -> list[Unit]:
+    """The units, waiting only for each other: what is done or cannot start is no part of a round."""
+    keys = {unit.key for unit in units}
+    return [replace(unit, after=unit.after & keys) for unit in units]
+
+
+def _limits(wave: Wave, settings: Settings) -> tuple[Limits, list[str]]:
+    limits = settings.parallelism
+    kinds = {kind: limits.of(kind) for kind in ("research", "planning", "implementation", "review")}
+    most = min(wave.maxParallel or limits.maxParallelTasks, limits.maxParallelTasks)
+    told = f"maxParallel {wave.maxParallel} is more than parallelism.maxParallelTasks in the settings allows: {most}"
+    return Limits(most, kinds), [told] if wave.maxParallel > most else []
+
+
+def _unknown(task: PlannedTask) -> str:
+    return f"{task.asked.taskId} has no file, and the wave gives it no title: its file is made with its id as title"
+
+
+def _planned_task(
+    asked: WaveTask, wave: Wave, snapshot: Snapshot, settings: Settings, held: Held, claims: dict[str, Claim]
+) -> PlannedTask:
+    task, mine = snapshot.tasks.get(asked.key), {other.key for other in wave.tasks}
+    depends = (*asked.dependsOn, *(task.depends_on if task is not None else ()))
+    unit = Unit(
+        id=task.id if task is not None else asked.taskId,
+        agent=asked.agent or settings.dispatch.agent,
+        model=asked.model,
+        kind=asked.kind,
+        files=tuple(dict.fromkeys((*asked.all_files, *(task.files if task is not None else ())))),
+        after=frozenset(dep.casefold() for dep in depends) & mine,
+        timeout_seconds=asked.timeoutSeconds or settings.dispatch.timeout_seconds,
+    )
+    if (error := snapshot.invalid_keys.get(asked.key)) is not None:
+        return PlannedTask(asked, unit, "invalid", error.message)
+    if task is not None and task.status == "done":
+        return PlannedTask(asked, unit, "done", "already complete", task)
+    if asked.key in claims:
+        return PlannedTask(asked, unit, "held", f"claimed by {claims[asked.key].owner.caller or 'somebody'}", task)
+    outer = {dep: dependency_state(dep, snapshot) for dep in asked.dependsOn if dep.casefold() not in mine}
+    whys = [f"it depends on {dep} ({state})" for dep, state in outer.items() if state != "done"]
+    if task is not None:
+        whys += _obstacles(task, unit, mine, snapshot, settings, held)
+    if whys:
+        return PlannedTask(asked, unit, "waiting", "; ".join(whys), task)
+    return PlannedTask(asked, unit, "new" if task is None else "ready", "", task)
+
+
+def _obstacles(
+    task: Task, unit: Unit, mine: set[str], snapshot: Snapshot, settings: Settings, held: Held
+) -> Iterator[str]:
+    """What stands in the way of a task besides the others of its wave."""
+    for obstacle in obstacles(task, snapshot, settings, caller=unit.agent, held=held):
+        if not obstacle.task_ids or not {task_id.casefold() for task_id in obstacle.task_ids} <= mine:
+            yield obstacle.text
+
+
+def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[str]) -> Iterator[str]:
+    seen = dict[str, int]()
+    for number, task in enumerate(wave.tasks):
+        where = f"tasks[{number}]"
+        if task.key in seen:
+            yield f"{where}.taskId: {task.taskId} is that of tasks[{seen[task.key]}] as well"
+        seen.setdefault(task.key, number)
+        if not task.taskId.isprintable():
+            yield f"{where}.taskId: {task.taskId!r} is not printable"
+        known = snapshot.tasks.get(task.key)
+        if known is not None and known.status == "done":
+            continue
+        name = task.agent or settings.dispatch.agent
+        yield from (f"{where}.agent: {fault}" for fault in agent_faults(name, settings))
+        if task.needsCodexReview:
+            reviewer = settings.dispatch.reviewer
+            yield from (f"{where}.needsCodexReview: {fault}" for fault in agent_faults(reviewer, settings))
+        for file in task.all_files:
+            if is_outside(file, roots):
+                yield f"{where}.files: {file} is outside the repository; name what lies in it"
+        if task.key in {dep.casefold() for dep in task.dependsOn}:
+            yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
+
+
+def agent_faults(name: str, settings: Settings) -> Iterator[str]:
+    """Why an agent cannot be started: nobody knows it, or its program is not there."""
+    agents = settings.dispatch.agents
+    if name not in agents:
+        near = difflib.get_close_matches(name, agents, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(agents)}"
+        yield f"no agent {name!r} is known, {hint} (settings.json, dispatch.agents)"
+    elif shutil.which(agents[name].command[0]) is None:
+        yield (
+            f"there is no program {agents[name].command[0]} to start agent {name} with; install it, or set "
+            f"dispatch.agents.{name}.command in settings.json"
+        )
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        told = list(dict.fromkeys(faults))
+        more = f"; and {len(told) - PROBLEMS_TOLD} more" if len(told) > PROBLEMS_TOLD else ""
+        raise InvalidArguments(
+            f"the wave cannot be run: {'; '.join(told[:PROBLEMS_TOLD])}{more}. Nothing was started; mend that and call "
+            "again"
+        )

@@ -1,0 +1,1 @@
+"""Waves: what one is, and how its tasks are put into rounds. Pure."""
