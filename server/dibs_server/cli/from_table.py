@@ -71,9 +71,13 @@ class TableCommand(click.Command):
 
     def run(self, tasks_dir: str | None, as_json: bool, **given: Any) -> None:
         """Run the tool with these values of its parameters, and print its result."""
-        tool = self._tool
         values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
-        finish(tool.name, as_json, lambda call: run_tool(tool, tasks_dir, values, call))
+        self.run_values(tasks_dir, as_json, lambda: values)
+
+    def run_values(self, tasks_dir: str | None, as_json: bool, values: Callable[[], Mapping[str, Any]]) -> None:
+        """The same with values that have to be found first, which may raise a DibsError."""
+        tool = self._tool
+        finish(tool.name, as_json, lambda call: run_tool(tool, tasks_dir, values(), call))
 
     @property
     def help(self) -> str | None:
@@ -116,7 +120,7 @@ def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Para
     if prop["type"] == "boolean":
         return click.Option([flag, name], is_flag=True, help=described)
     if prop["type"] == "array" and prop["items"]["type"] == "object":
-        return click.Option([flag, name], metavar="JSON", required=required, help=f"{described} - reads it from stdin.")
+        return click.Option([flag, name], metavar="JSON", help=f"{described} - reads it from stdin.")
     kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
     many = prop["type"] == "array"
     return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)

@@ -26,6 +26,7 @@ from dibs_server.cli.console import (
 from dibs_server.cli.from_table import TableCommand, add_commands, command_of, finish
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.serve_command import serve_command
+from dibs_server.cli.wave_command import also_from_file
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
 
 
@@ -156,6 +157,11 @@ def batch_wait_command(name: str, cursor: str, timeout: float | None, tasks_dir:
     from dibs_server.cli.wait_command import run_wait
 
     sys.exit(run_wait(tasks_dir, {"ids": [], "batch": name, "cursor": cursor}, timeout, as_json=as_json))
+
+
+@program.group("wave")
+def wave_group() -> None:
+    """Tasks for which Dibs starts the agents itself."""
 
 
 @program.command("work")
@@ -316,5 +322,6 @@ program.add_command(hook_command)
 add_commands(program, TOOLS)
 also_from_stdin(command_of(batch_group, "create"))
 also_markdown(command_of(batch_group, "summary"))
+also_from_file(command_of(wave_group, "plan"))
 _also_until_all_ended(command_of(program, "wait"))
 _also_of_clients(command_of(program, "doctor"))
