@@ -23,6 +23,12 @@ def main() -> None:
         _collect_from_here()
         hook_command(sys.argv[2:], prog_name="dibs hook")
         return
+    if sys.argv[1:2] == ["run-one"]:
+        from dibs_server.cli.run_one_command import run_one_command
+
+        _collect_from_here()
+        run_one_command(sys.argv[2:], prog_name="dibs run-one")
+        return
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a title the terminal's encoding lacks must not end the program

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from dibs.answers import Request, Result, TaskView, Texts, WaitingOn, view
 from dibs.batch_items import MAX_NAME_CHARACTERS, open_batch
+from dibs.fence import locate
+from dibs.given_claim import GivenClaim, TheClaim
 from dibs.holding import held_and_turns, held_now, keep_turns
 from dibs.matching import Wanted, is_below
 from dibs.nothing_ready import why_nothing_is_ready
@@ -21,7 +23,7 @@ from dibs.reconcile import reap_due, reconcile
 from dibs.resuming import resumable
 from dibs.session import Call, Session
 from dibs.store.claims import Claim, stamp
-from dibs.store.errors import ClaimError, FileConflict, MalformedTask, NotReady
+from dibs.store.errors import ClaimError, FileConflict, InvalidArguments, MalformedTask, NotReady
 from dibs.store.ledger import Hold
 from dibs.store.readiness import Obstacle, obstacles
 from dibs.store.reading import Row, StoredTask
@@ -29,7 +31,7 @@ from dibs.store.reservations import NOTHING_HELD, Held, Turns
 from dibs.store.snapshot import ancestors
 from dibs.store.task import ComplexityOrNone, Task
 from dibs.store.task_store import FileChanged
-from dibs.taking import Taker, give_up, roll_back, take, take_up
+from dibs.taking import Taker, give_up, roll_back, take, take_up, with_files
 
 CANDIDATES_A_HOLD = 32
 TRIES_A_FILE = 3
@@ -47,6 +49,9 @@ class ClaimRequest(Request):
     parent: Annotated[str, Field(max_length=128, description="Only below this task.")] = ""
     batch: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS, description="Only from this batch.")] = ""
     id: Annotated[str, Field(max_length=128, description="Only this task.")] = ""
+    files: Annotated[
+        Texts, Field(description="With id: reserve these too.", json_schema_extra={"shell_only": True})
+    ] = []
     resume: Annotated[bool, Field(description="Take up your own interrupted claim.")] = False
     wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS, description="Wait for work, at most 50.")] = 0
     lease: Annotated[
@@ -93,7 +98,7 @@ class _Attempt:
 
     def by(self) -> Taker:
         batch = self.wanted.batch.name if self.wanted.batch is not None else None
-        return Taker(self.caller, self.call, self.lease_seconds, batch)
+        return Taker(self.caller, self.call, self.lease_seconds, batch, tuple(self.request.files))
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,11 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
     nothing is ready for you; stop and report, do not poll."""
     caller = session.caller(request.caller)
     session.called(caller)
+    if request.files and not request.id:
+        raise InvalidArguments("files are reserved with the task of an id only; nothing was claimed, give the id too")
     attempt = _Attempt(session, request, caller, call, _wanted(session, request))
+    if session.given is not None:
+        return _hand_over(attempt, session.given)
     started = time.monotonic()
     session.store.refresh(behind=session.alive_name is not None)
     taken = session.store.change(lambda hold: _claim(attempt, hold))
@@ -123,6 +132,29 @@ def claim_next_task(session: Session, request: ClaimRequest, call: Call) -> Clai
         return _empty(attempt)
     call.finish(lambda: roll_back(session, taken.claim, taken.before))
     return taken.result
+
+
+def _hand_over(attempt: _Attempt, given: GivenClaim) -> ClaimResult:
+    """Hand over the one claim that this agent was started with, once; after that there is nothing for it."""
+    session, request = attempt.session, attempt.request
+    mine = given.read()
+    told = f"You were started for {mine.id} alone, and it has been given to you: finish it if you have not, then stop"
+    if request.id.strip().casefold() in ("", mine.id.casefold()) and (request.resume or not given.handed_over):
+        session.store.refresh(after=time.monotonic())
+        taken = session.store.change(lambda hold: _standing(attempt, hold, mine))
+        if taken is not None:
+            given.handed_over = True
+            return taken.result
+        told = f"You were started for {mine.id} alone, and your claim on it is over: change nothing for it, and stop"
+    return _nothing(told)
+
+
+def _standing(attempt: _Attempt, hold: Hold, mine: TheClaim) -> _Taken | None:
+    """The claim, if it still stands."""
+    stored, claim = locate(attempt.session, hold, mine.id, mine.claim_token)
+    if claim is None or claim.token != mine.claim_token:
+        return None
+    return _Taken(claim, stored.task, _claimed(attempt, hold, claim, stored, "Handed over"))
 
 
 def _wanted(session: Session, request: ClaimRequest) -> Wanted:
@@ -242,7 +274,8 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
     claim = reconcile(store, hold, stored, hold.claim(stored.task.id))
     index = store.index
     held = held_now(store, index, hold.standing())
-    in_the_way = list(obstacles(stored.task, index, store.settings, caller=attempt.caller, held=held))
+    wanted = with_files(stored.task, tuple(attempt.request.files))
+    in_the_way = list(obstacles(wanted, index, store.settings, caller=attempt.caller, held=held))
     if not in_the_way:
         taken, stored = take(session, hold, stored, attempt.by())
         return _answered(attempt, hold, taken, stored, "Claimed")
@@ -337,6 +370,19 @@ def _empty(attempt: _Attempt) -> ClaimResult:
         also_held=also_held,
         retry_after_seconds=_seconds_until(why.free_at, now) if why.free_at is not None else None,
         warnings=list(attempt.warnings.values()),
+    )
+
+
+def _nothing(message: str) -> ClaimResult:
+    return ClaimResult(
+        status="empty",
+        task=None,
+        claim_token=None,
+        lease_until=None,
+        message=message,
+        waiting_on=WaitingOn(),
+        also_held=[],
+        retry_after_seconds=None,
     )
 
 

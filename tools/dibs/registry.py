@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -22,9 +22,10 @@ Profile = Literal["worker", "coordinator", "shell"]
 class Tool:
     """One tool: its name, its subcommand, and what clients are told of it.
 
-    The rest is in the module of its name, imported when it is asked for: a server must start quickly, and a worker's
-    never needs what coordinators do. A subcommand of two words is in a group. ``profile``: ``worker`` tools are offered
-    to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The hints are MCP's.
+    The rest is in the module of its name in ``package``, imported when it is asked for: a server must start quickly,
+    and a worker's never needs what coordinators do. A subcommand of two words is in a group. ``profile``: ``worker``
+    tools are offered to every agent, ``coordinator`` tools to coordinators too, ``shell`` ones to people only. The
+    hints are MCP's.
     """
 
     name: str
@@ -34,14 +35,15 @@ class Tool:
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
+    package: str = "dibs"
 
     @cached_property
     def _module(self) -> ModuleType:
-        return import_module(f"dibs.{self.name}")
+        return import_module(f"{self.package}.{self.name}")
 
     def load(self) -> None:
         """Import it now: when files can no longer be opened, that comes too late."""
-        import_module(f"dibs.{self.name}")
+        import_module(f"{self.package}.{self.name}")
 
     @property
     def verb(self) -> Callable[..., Result]:
@@ -126,7 +128,7 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
-def tools_of(profile: Literal["worker", "coordinator"]) -> tuple[Tool, ...]:
-    """The tools a server of this profile offers."""
-    offered = ("worker",) if profile == "worker" else ("worker", "coordinator")
-    return tuple(tool for tool in TOOLS if tool.profile in offered)
+def offered(tools: Iterable[Tool], profile: Profile) -> tuple[Tool, ...]:
+    """Those of the tools that a server of this profile offers."""
+    profiles = ("worker",) if profile == "worker" else ("worker", "coordinator")
+    return tuple(tool for tool in tools if tool.profile in profiles)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 
+from dibs.given_claim import GivenClaim
 from dibs.store.alive import AliveLock
 from dibs.store.claims import Claim, Owner
 from dibs.store.errors import InvalidArguments
@@ -60,10 +61,20 @@ class Call:
 
 class Session:
     """Who calls. ``client`` is the program's name, the default caller; ``person``: a shell, where people have rights
-    that no agent has; ``server``: this process lives on and renews."""
+    that no agent has; ``server``: this process lives on and renews; ``given``: the one claim that whoever started this
+    agent made for it."""
 
-    def __init__(self, store: TaskStore, *, client: str = "", person: bool = False, server: bool = False) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        *,
+        client: str = "",
+        person: bool = False,
+        server: bool = False,
+        given: GivenClaim | None = None,
+    ) -> None:
         self.store = store
+        self.given = given
         self.client = client
         self.person = person
         self.alive_name = uuid.uuid4().hex if server else None

@@ -6,7 +6,7 @@ Claim file, task file, journal. A crash between two of them leaves records that 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dibs import reports
 from dibs.session import Call, CallCancelled, Session
@@ -25,12 +25,14 @@ EARLIER_KEPT = 8
 
 @dataclass(frozen=True)
 class Taker:
-    """Who takes a task, in which call, for how long, and from which batch, if from one."""
+    """Who takes a task, in which call, for how long, and from which batch, if from one; ``files`` are reserved besides
+    the task's own."""
 
     caller: str
     call: Call
     lease_seconds: float
     batch: str | None = None
+    files: tuple[str, ...] = ()
 
 
 def take(session: Session, hold: Hold, stored: StoredTask, by: Taker) -> tuple[Claim, StoredTask]:
@@ -66,6 +68,11 @@ def take(session: Session, hold: Hold, stored: StoredTask, by: Taker) -> tuple[C
     return claim, taken
 
 
+def with_files(task: Task, files: tuple[str, ...]) -> Task:
+    """The task, as if its work changed these files too."""
+    return replace(task, files=tuple(dict.fromkeys((*task.files, *files)))) if files else task
+
+
 def _claim_of(session: Session, task: Task, by: Taker, former: dict[str, str | None]) -> Claim:
     now = session.store.now()
     return Claim(
@@ -77,7 +84,7 @@ def _claim_of(session: Session, task: Task, by: Taker, former: dict[str, str | N
         lease_until=now,
         lease_seconds=by.lease_seconds,
         last_call_at=now,
-        files=task.files,
+        files=with_files(task, by.files).files,
         batch=by.batch,
         former=former,
     ).renewed(now)

@@ -14,10 +14,11 @@ import click
 
 from dibs.answers import Result, listed
 from dibs.arguments import input_schema, validate
+from dibs.given_claim import given_claim
 from dibs.registry import Tool
 from dibs.session import Call, CallCancelled, Session
 from dibs.store.errors import DibsError
-from dibs.store.settings import find_tasks_dir
+from dibs.store.settings import claim_file, find_tasks_dir
 from dibs.store.task_store import TaskStore
 from dibs_server.cli.console import (
     EXIT_CODES,
@@ -143,6 +144,7 @@ def _read(name: str, value: Any) -> Any:
 
 def run_tool(tool: Tool, tasks_dir: str | None, values: Mapping[str, Any], call: Call) -> Result:
     session = open_session(tasks_dir)
+    session.given = given_claim(claim_file())
     request = validate(tool, values, called=tool.command)
     started = time.monotonic()
     with _ctrl_c(call), waiting_told(session.store.index, call):

@@ -25,6 +25,7 @@ from dibs_server.cli.console import (
 )
 from dibs_server.cli.from_table import TableCommand, add_commands, command_of, finish
 from dibs_server.cli.hook_command import hook_command
+from dibs_server.cli.run_one_command import run_one_command
 from dibs_server.cli.serve_command import serve_command
 from dibs_server.cli.wave_command import also_from_file
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
@@ -319,6 +320,7 @@ def _also_of_clients(doctor: TableCommand) -> None:
 
 program.add_command(serve_command)
 program.add_command(hook_command)
+program.add_command(run_one_command)
 add_commands(program, TOOLS)
 also_from_stdin(command_of(batch_group, "create"))
 also_markdown(command_of(batch_group, "summary"))

@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibs.store.settings import environment
-
 GRACE_SECONDS = 5.0
 TAIL_BYTES = 4000
 TAIL_LINES = 20
@@ -39,10 +37,10 @@ class Ended:
 
 
 class Child:
-    """A running program. On Linux the kernel ends it, should this process be killed; what it started itself goes on."""
+    """A running program. On Linux the kernel ends it, if this process is killed; what it started itself goes on."""
 
-    def __init__(self, command: Sequence[str], output: Path, extra: Mapping[str, str], cwd: Path | None = None) -> None:
-        """Start it. Raises OSError when that cannot be done."""
+    def __init__(self, command: Sequence[str], output: Path, env: Mapping[str, str], cwd: Path | None = None) -> None:
+        """Start it, in this environment. Raises OSError when that cannot be done."""
         self._parent = os.getpid()
         self._why = ""
         self._lock = threading.RLock()  # a signal may come while another one is being dealt with
@@ -53,7 +51,7 @@ class Child:
                 stdout=file,
                 stderr=file,
                 cwd=cwd,
-                env={**environment(), **extra},
+                env=dict(env),
                 start_new_session=True,
                 # it calls the C library and nothing of ours, so no lock of another thread is waited for
                 preexec_fn=self._die_with_parent if _libc is not None else None,  # noqa: PLW1509

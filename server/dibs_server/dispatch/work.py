@@ -28,6 +28,7 @@ from dibs.release_task import ReleaseRequest, release_task
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.runs import new_run, output_path
+from dibs.store.settings import environment
 from dibs_server.dispatch.attendance import (
     CLAIM_SECONDS,
     LOOK_SECONDS,
@@ -37,6 +38,7 @@ from dibs_server.dispatch.attendance import (
     patiently,
 )
 from dibs_server.dispatch.child import Child, Ended, tail_of
+from dibs_server.dispatch.words import fill
 
 INTERRUPTED = "it was interrupted"
 PLACES = ("{path}", "{id}", "{title}", "{file}")
@@ -217,7 +219,7 @@ class Work:
         }
         job.output.parent.mkdir(parents=True, exist_ok=True)  # .dibs may have been taken away
         try:
-            child = Child(filled(self.options.command, job), job.output, extra)
+            child = Child(filled(self.options.command, job), job.output, {**environment(), **extra})
         except OSError as exc:
             return exc
         with self._attendance.at_work(job.task_id, job.token, child):
@@ -273,16 +275,7 @@ def filled(command: Sequence[str], job: Job) -> list[str]:
     values = {"{path}": job.path, "{id}": job.task_id, "{title}": job.title, "{file}": job.file}
     if not any(place in word for word in command for place in PLACES):
         return [*command, job.path]
-    return [_filled(word, values) for word in command]
-
-
-def _filled(word: str, values: dict[str, str]) -> str:
-    """In one pass, so that a path with braces in it is not filled in again."""
-    first = min((place for place in values if place in word), key=word.index, default=None)
-    if first is None:
-        return word
-    before, _, after = word.partition(first)
-    return before + values[first] + _filled(after, values)
+    return [fill(word, values) for word in command]
 
 
 def _outcome(job: Job, status: OutcomeStatus, reason: str, tail: str = "") -> Outcome:

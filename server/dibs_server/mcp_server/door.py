@@ -84,7 +84,7 @@ class Door:
         return types.ListToolsResult(tools=[_described(tool) for tool in await self._tools()])
 
     async def _tools(self) -> tuple[Tool, ...]:
-        from dibs.registry import tools_of
+        from dibs_server.dispatch.registry import tools_of
 
         tools = tools_of(await self._profile_now())
         for tool in tools:
@@ -103,12 +103,16 @@ class Door:
 
     async def _open(self, client: str) -> Session:
         """The session. Raises SettingsError where there is no tasks directory; looked for again at the next call."""
+        from dibs.given_claim import given_claim
         from dibs.session import Session
+        from dibs.store.settings import claim_file
         from dibs.store.task_store import TaskStore
 
         async with self._opening:
             if self._session is None:
-                self._session = Session(TaskStore(await run_sync(self._find)), server=True)
+                self._session = Session(
+                    TaskStore(await run_sync(self._find)), server=True, given=given_claim(claim_file())
+                )
                 self._opened.set()
             if client:
                 self._session.client = client

@@ -45,14 +45,16 @@ class Agent(Section):
     command: tuple[str, ...] = Field(
         min_length=1,
         description="The program and its arguments, started without a shell; {prompt} {model} {mcp_config} {mcp_toml} "
-        "{task_id} {cwd} are filled in, the word {permissions} stands for `permissions`, and a word with {model} is "
-        "left out where no model is asked for.",
+        "{gemini_home} {task_id} {cwd} are filled in, the word {permissions} stands for `permissions`, and a word with "
+        "{model} is left out where no model is asked for.",
     )
     permissions: tuple[str, ...] = Field((), description="What it may do: arguments, shown before it is started.")
     models: Mapping[str, str] = Field({}, description="What waves call models, and what this program calls them.")
     environment: Mapping[str, str] = Field({}, description="Variables to set, filled in like `command`.")
     inherits: tuple[str, ...] = Field((), description="Variables it gets besides those that all agents get; globs.")
-    server: Mapping[str, bool | str] = Field({}, description="Further keys for the server's entry in {mcp_config}.")
+    server: Mapping[str, bool | str] = Field(
+        {}, description="Further keys for the server's entry in {mcp_config} and {gemini_home}."
+    )
 
     @field_validator("command")
     @classmethod
@@ -75,15 +77,25 @@ DEFAULT_AGENTS: Mapping[str, Agent] = {
             "--mcp-config", "{mcp_config}", PERMISSIONS,
         ),
         permissions=("--permission-mode", "acceptEdits", "--allowedTools", "mcp__dibs"),
-        inherits=("ANTHROPIC_*", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_*"),
-        server={"alwaysLoad": True},
+        # else it asks its model without the tools of a server that takes longer to start
+        environment={"CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "100000"},
+        inherits=(
+            "ANTHROPIC_*", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_*", "CLAUDE_CODE_MAX_*",
+            "CLAUDE_CODE_DISABLE_*", "DISABLE_*", "MCP_*", "API_TIMEOUT_MS", "AWS_*", "CLOUD_ML_REGION",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        server={"type": "stdio", "alwaysLoad": True},
     ),
     "gemini": Agent(
-        command=("gemini", "--prompt", "{prompt}", "--output-format", "stream-json", "--model={model}", PERMISSIONS),
-        permissions=("--approval-mode", "auto_edit"),
+        command=(
+            "gemini", "--output-format", "stream-json", "--model={model}", PERMISSIONS, "--prompt", "{prompt}",
+        ),
+        permissions=("--approval-mode", "auto_edit", "--skip-trust"),
         models={"opus": "gemini-2.5-pro", "sonnet": "gemini-2.5-flash", "haiku": "gemini-2.5-flash-lite"},
-        environment={"GEMINI_CLI_SYSTEM_DEFAULTS_PATH": "{mcp_config}"},
-        inherits=("GEMINI_*", "GOOGLE_*"),
+        environment={"GEMINI_CLI_HOME": "{gemini_home}"},
+        inherits=(
+            "GEMINI_API_KEY", "GEMINI_MODEL", "GEMINI_CLI_NO_RELAUNCH", "GOOGLE_*", "CLOUDSDK_CONFIG", "GCLOUD_PROJECT",
+        ),
         server={"trust": True},
     ),
     "codex": Agent(

@@ -5,6 +5,7 @@
     DibsError
     ├── TaskNotFound        not_found          no task has this id
     ├── BatchNotFound       not_found          no batch has this name
+    ├── RunNotFound         not_found          no run of agents has this id
     ├── OutputNotFound      not_found          no output of this task is kept
     ├── MalformedTask       invalid_task       the file cannot be read, or not edited safely
     ├── TaskChanged         task_changed       somebody keeps changing the file
@@ -53,6 +54,10 @@ class TaskNotFound(DibsError):
 
 
 class BatchNotFound(DibsError):
+    code = "not_found"
+
+
+class RunNotFound(DibsError):
     code = "not_found"
 
 

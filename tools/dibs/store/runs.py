@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from dibs.store.alive import is_alive
 from dibs.store.claims import slug
 
 DAY_SECONDS = 86_400.0
+DISPATCHER = "dispatcher"
+"""The lock that whoever dispatches a run holds for life, in the folder of the run."""
 
 
 def new_run(runs: Path, kind: str, at: datetime, keep_days: float) -> Path:
-    """Make the folder of a new run, and remove what is older than ``keep_days``."""
+    """Make the folder of a new run, and remove what is older than ``keep_days``; under the mutex."""
     sweep_runs(runs, keep_days)
     run = runs / f"{kind}-{at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     run.mkdir(parents=True)
@@ -45,8 +49,10 @@ def sweep_runs(runs: Path, keep_days: float) -> None:
     for run in runs.glob("*/"):
         with suppress(OSError):  # swept by another just now, or something is left in it
             is_old = run.stat().st_mtime < limit
+            if is_alive(run, DISPATCHER):
+                continue
             for path in run.iterdir():
-                if path.stat().st_mtime < limit:
-                    path.unlink()
+                if path.lstat().st_mtime < limit:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
             if is_old:
                 run.rmdir()

@@ -29,6 +29,7 @@ SETTINGS_FILE = "settings.json"
 LEDGER_FOLDER = ".dibs"
 TASKS_DIR_VARIABLE = "DIBS_TASKS_DIR"
 PROJECT_DIR_VARIABLE = "CLAUDE_PROJECT_DIR"
+CLAIM_FILE_VARIABLE = "DIBS_CLAIM_FILE"
 PLUGIN_DATA_VARIABLE = "CLAUDE_PLUGIN_DATA"
 USUAL_FOLDERS = ("tasks", "backlog/tasks")
 FILES_LOOKED_AT = 200
@@ -238,6 +239,12 @@ def named_tasks_dir(explicit: str | None, environment: Mapping[str, str] | None 
 def plugin_data_dir() -> Path | None:
     """Where the plugin may keep what is its own between two hooks; None outside of one."""
     named = os.environ.get(PLUGIN_DATA_VARIABLE)
+    return Path(named) if named else None
+
+
+def claim_file() -> Path | None:
+    """The file that has the claim this agent was started with; None: it was started to look for work itself."""
+    named = os.environ.get(CLAIM_FILE_VARIABLE)
     return Path(named) if named else None
 
 

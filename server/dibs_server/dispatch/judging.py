@@ -1,0 +1,107 @@
+"""What came of an agent's work on a task, judged by the task file: never by an exit code or by what the agent says."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from dibs import outcomes
+from dibs.block_task import BlockRequest, block_task
+from dibs.outcomes import read_report
+from dibs.release_task import ReleaseRequest, release_task
+from dibs.reopen_task import ReopenRequest, reopen_task
+from dibs.session import Call, Session
+from dibs.store.claims import Claim
+from dibs.store.errors import DibsError
+from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
+from dibs_server.dispatch.child import tail_of
+from dibs_server.dispatch.records import How, Order, Progress, RunFolder
+from dibs_server.dispatch.work import quoted
+
+CONFLICT = "Reason (conflict)"
+BLOCKED, COMPLETION = "Blocked", "Completion"
+
+
+def conclude(
+    session: Session, folder: RunFolder, order: Order, progress: Progress, told: str, output: Path,
+    *, interrupted: bool, stopped: threading.Event,
+) -> Progress:  # fmt: skip
+    """Judge what an order came to, and write it down; ``output`` is what its program wrote."""
+    evidence = quoted(tail_of(output))
+    try:
+        judged = patiently(
+            lambda: judge(session, order, progress, told, evidence, interrupted=interrupted), REPORT_SECONDS, stopped
+        )
+    except DibsError as error:
+        told = f"{told}, which could not be reported: {error.message}"
+        judged = progress.model_copy(update={"how": "failed", "told": told, "ended_at": session.store.now()})
+    folder.note(judged)
+    return judged
+
+
+def judge(
+    session: Session, order: Order, progress: Progress, told: str, evidence: str, *, interrupted: bool
+) -> Progress:
+    """What the order came to, now that its program has ended; ``told`` says how that was.
+
+    A task that is still claimed by it is blocked, or put back for another attempt, or because of the interruption.
+    Raises DibsError where the directory says no; it may be asked again.
+    """
+    store = session.store
+    claim = store.ledger.claim(order.task_id)
+    stored = store.find_claimed(claim) if claim is not None else store.find(order.task_id)
+    task, end = stored.task, {"ended_at": store.now()}
+    # in the file of a claim whose record was lost, or in the record of one whose file git took back
+    by_file = task.status == "in_progress" and task.token == progress.token
+    if by_file or (task.status == "active" and _has(claim, progress)):
+        return _left_in_progress(session, order, progress, told, evidence, interrupted=interrupted)
+    if task.status == "done":
+        return progress.model_copy(update={**end, "how": "completed"})
+    if task.status in ("blocked", "review"):
+        report = read_report(stored.file.body, BLOCKED)
+        if order.again_after_conflict and CONFLICT in report:
+            reopen_task(session, ReopenRequest(id=task.id), Call())
+            return progress.model_copy(
+                update={**end, "how": "conflict", "told": report[CONFLICT], "files": bullets_of(report, "Files")}
+            )
+        reason = next((text for label, text in report.items() if label.startswith("Reason")), f"it is {task.status}")
+        return progress.model_copy(update={**end, "how": "blocked", "told": outcomes.one_line(reason)})
+    if task.status in ("cancelled", "failed"):
+        return progress.model_copy(update={**end, "how": "failed", "told": f"it is {task.status}"})
+    said = "its agent gave it back" if task.status == "active" else "its claim was over before it was done"
+    return progress.model_copy(update={**end, "how": "given_back", "told": f"{said}; {told}"})
+
+
+def _has(claim: Claim | None, progress: Progress) -> bool:
+    return claim is not None and claim.token == progress.token
+
+
+def _left_in_progress(
+    session: Session, order: Order, progress: Progress, told: str, evidence: str, *, interrupted: bool
+) -> Progress:
+    task_id, token = order.task_id, progress.token
+    how: How = "interrupted" if interrupted else "failed"
+    if interrupted:
+        release_task(session, ReleaseRequest(id=task_id, claim_token=token), Call())
+    elif not order.last:
+        note = f"Attempt {order.attempt} of {order.agent} failed: {told}."
+        release_task(session, ReleaseRequest(id=task_id, claim_token=token, note=note), Call())
+    else:
+        request = BlockRequest(
+            id=task_id,
+            claim_token=token,
+            reason=f"{order.agent} did not finish it: {told}",
+            kind="agent",
+            evidence=evidence,
+            next_step=f"See `dibs logs {shlex.quote(task_id)}`; once it is mended, `dibs reopen` the task.",
+        )
+        block_task(session, request, Call())
+    return progress.model_copy(update={"ended_at": session.store.now(), "how": how, "told": told})
+
+
+def bullets_of(report: Mapping[str, str], label: str) -> tuple[str, ...]:
+    """The items of a list in a report."""
+    lines = report.get(label, "").splitlines()
+    return tuple(line.removeprefix("- ").strip() for line in lines if line.startswith("- "))

@@ -1,0 +1,267 @@
+"""The orders of a wave: which of its tasks may be started, again or not at all, and its reviews."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from dibs.add_task import AddRequest, add_all
+from dibs.planning import PlannedTask, WavePlan, planned
+from dibs.session import Call, Session
+from dibs.store.errors import DibsError
+from dibs.store.reading import StoredTask
+from dibs.waves.plan import Unit, choose
+from dibs.waves.prompt import context_body
+from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
+from dibs_server.dispatch.crew import AtWork
+from dibs_server.dispatch.records import Order, Progress, RunFolder
+from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, outcome_of, review_of
+from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
+
+NEVER = threading.Event()
+OVER = ("failed", "given_back", "blocked", "refused")
+
+
+class WaveSource:
+    """A wave being worked off. A task is in one of: ``waiting``, at work, ``deferred`` until the others have ended, or
+    the book."""
+
+    def __init__(
+        self, session: Session, folder: RunFolder, plan: WavePlan, begun_at: datetime, *, strict: bool
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._dispatch = session.store.settings.dispatch
+        self._begun_at = begun_at
+        self._strict = strict
+        self._book = Book(session, folder)
+        self._asked = {task.unit.key: task.asked for task in plan.tasks}
+        self._units = {task.unit.key: task.unit for task in plan.tasks}
+        self._reviews: dict[str, str] = {}
+        self._done: set[str] = set()
+        self._overtaken: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._deferred: dict[str, str] = {}
+        self._second_round = False
+        self._skipped: list[str] = []
+        self.waiting: list[Unit] = []
+        for task in plan.tasks:
+            self._place(task)
+
+    def _place(self, task: PlannedTask) -> None:
+        if task.may_start:
+            self.waiting.append(self._units[task.unit.key])
+        elif task.state == "done":
+            self._done.add(task.unit.key)
+            self._skipped.append(task.unit.id)
+            self._book.close(task.unit.id, "completed")
+        else:
+            self._deferred[task.unit.key] = task.why
+
+    def make_missing(self) -> None:
+        """Make a file for each task that has none. Raises DibsError; then none was made."""
+        new = {f"tasks[{number}].": task for number, task in enumerate(self._plan.tasks) if task.state == "new"}
+        requests = {
+            where: AddRequest(
+                id=task.unit.id,
+                title=task.title,
+                body=context_body(task.asked.context),
+                files=list(task.asked.all_files),
+                depends_on=list(task.asked.dependsOn),
+            )
+            for where, task in new.items()
+        }
+        if requests:
+            add_all(self._session, requests, Call())
+
+    # what is to be started
+
+    def next_orders(self, at_work: Mapping[str, AtWork]) -> list[Order]:
+        self._skip_what_waits_in_vain()
+        running = [self._units[key] for key in at_work if key in self._units]
+        if self._strict and running:
+            return []
+        waiting = [unit for unit in self.waiting if unit.key not in at_work]
+        choice = choose(
+            waiting, running, self._plan.limits, self._done, overtaken=self._overtaken, overlaps=self._plan.overlaps
+        )
+        self._overtaken |= {postponed.unit.key for postponed in choice.postponed}
+        started = {unit.key for unit in choice.start}
+        self.waiting = [unit for unit in self.waiting if unit.key not in started]
+        return [self._order(unit) for unit in choice.start]
+
+    def _order(self, unit: Unit) -> Order:
+        asked = self._asked.get(unit.key)
+        return Order(
+            task_id=unit.id,
+            agent=unit.agent,
+            model=unit.model,
+            attempt=self._book.attempts(unit.id) + 1,
+            last=self._failures[unit.key] >= self._dispatch.retries,
+            again_after_conflict=not self._second_round,
+            timeout_seconds=unit.timeout_seconds,
+            files=unit.files,
+            context=asked.context if asked is not None else {},
+        )
+
+    def _skip_what_waits_in_vain(self) -> None:
+        """Close the tasks whose dependencies in the wave have ended, and are not done."""
+        while True:
+            over = {key for key in self._units if key not in self._done and self._is_closed(key)}
+            vain = next((unit for unit in self.waiting if unit.after & over), None)
+            if vain is None:
+                return
+            for_it = next(self._units[key].id for key in vain.after & over)
+            self.waiting.remove(vain)
+            self._book.close(vain.id, "skipped", f"it waits for {for_it}, which was not completed")
+
+    def _is_closed(self, key: str) -> bool:
+        return self._units[key].id in self._book.rows
+
+    def goes_on(self) -> bool:
+        if self._deferred and not self._second_round:
+            self._second_round = True
+            self._place_deferred()
+            return True
+        for unit in self.waiting:  # nothing that runs could set them free any more
+            self._book.close(unit.id, "skipped", "what it waits for was not completed")
+        self.waiting.clear()
+        return False
+
+    def _place_deferred(self) -> None:
+        """The others have ended: what had to wait for something else is looked at once more."""
+        deferred, self._deferred = self._deferred, {}
+        try:
+            now = patiently(lambda: planned(self._session, self._plan.wave), REPORT_SECONDS, NEVER)
+        except DibsError as error:
+            for key in deferred:
+                self._book.close(self._units[key].id, "skipped", error.message)
+            return
+        for task in now.tasks:
+            if task.unit.key in deferred:
+                self._place(task)
+                if why := self._deferred.pop(task.unit.key, ""):
+                    self._book.close(task.unit.id, "skipped", why)
+
+    # what came of it
+
+    def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
+        """The file has the last word: what is active there is done again, what a person did stands."""
+        last = {}
+        for progress in ended:
+            self._book.note(progress)
+            self._failures[progress.key] += progress.how == "failed"
+            last[progress.key] = progress
+        # reviews last: they are known once what they review is
+        for key, progress in sorted(last.items(), key=lambda item: item[0] not in self._units):
+            if key in at_work or key in self._done & self._reviews.keys():
+                continue
+            may_start = any(unit.key == key for unit in self.waiting)
+            if progress.how == "completed" or (not may_start and progress.how in OVER):
+                self._settle(progress)
+            elif may_start and progress.how == "conflict":
+                self._defer(progress)
+        for key in at_work:
+            self._deferred.pop(key, None)
+
+    def ended(self, progress: Progress) -> None:
+        self._book.note(progress)
+        self._failures[progress.key] += progress.how == "failed"
+        failed_for_good = self._failures[progress.key] > self._dispatch.retries
+        if progress.how == "interrupted" or (progress.how == "failed" and not failed_for_good):
+            unit = self._units[progress.key]
+            self.waiting = [unit, *(other for other in self.waiting if other.key != unit.key)]
+        elif progress.how == "conflict" or (progress.how == "refused" and not self._second_round):
+            self._defer(progress)
+        else:
+            self._settle(progress)
+
+    def _defer(self, progress: Progress) -> None:
+        """It is tried again when the others have ended, then for those files too that it met a conflict about."""
+        unit = self._units[progress.key]
+        self._units[unit.key] = replace(unit, files=tuple(dict.fromkeys((*unit.files, *progress.files))))
+        self.waiting = [other for other in self.waiting if other.key != unit.key]
+        self._deferred[unit.key] = progress.told
+
+    def _settle(self, progress: Progress) -> None:
+        key, unit = progress.key, self._units.get(progress.key)
+        if unit is None:
+            return  # a review whose task is not of this wave any more
+        self._deferred.pop(key, None)
+        self.waiting = [other for other in self.waiting if other.key != key]
+        if key in self._reviews:
+            self._review_step(self._reviews[key], lambda: self._reviewed(unit, progress))
+        elif progress.how == "completed":
+            self._done.add(key)
+            self._skipped = [task_id for task_id in self._skipped if task_id.casefold() != key]
+            self._book.close(unit.id, "completed")
+            if self._asked[key].needsCodexReview:
+                self._review_step(unit.id, lambda: self._have_reviewed(unit, progress.token))
+        else:
+            self._book.close(unit.id, _status_of(progress), progress.told)
+
+    # reviews
+
+    def _review_step(self, task_id: str, step: Callable[[], None]) -> None:
+        try:
+            patiently(step, REPORT_SECONDS, NEVER)
+        except DibsError as error:
+            self._book.faults[task_id] = Fault(task_id=task_id, message=f"it was not reviewed: {error.message}")
+
+    def _have_reviewed(self, unit: Unit, token: str) -> None:
+        store, dispatch = self._session.store, self._dispatch
+        task_id = review_of(self._session, store.find(unit.id), token, dispatch.reviewer)
+        review = Unit(task_id, dispatch.reviewer, kind="review", timeout_seconds=dispatch.timeout_seconds)
+        self._units[review.key], self._reviews[review.key] = review, unit.id
+        found = store.find(task_id)
+        if found.task.status == "done":
+            self._note_review(review, found)
+        elif found.task.status == "active":
+            self.waiting = [*(other for other in self.waiting if other.key != review.key), review]
+
+    def _reviewed(self, review: Unit, progress: Progress) -> None:
+        if progress.how == "completed":
+            self._note_review(review, self._session.store.find(review.id))
+            return
+        task_id = self._reviews[review.key]
+        self._book.review(task_id, ReviewRow(task_id=review.id, status=_status_of(progress)))
+        message = f"its review {review.id} was not completed: {progress.told}"
+        self._book.faults[task_id] = Fault(task_id=task_id, message=message)
+
+    def _note_review(self, review: Unit, found: StoredTask) -> None:
+        task_id = self._reviews[review.key]
+        outcome, fix, token = outcome_of(found), "", self._book.token(review.id)
+        if outcome == CHANGES_REQUESTED:
+            task = self._session.store.find(task_id)
+            fix = fix_of(self._session, task, found, token, self._dispatch.bug_fixer)
+        self._done.add(review.key)
+        self._book.review(task_id, ReviewRow(task_id=review.id, status="completed", outcome=outcome, fix_task=fix))
+
+    # the result
+
+    def result(self, at_work: Mapping[str, AtWork], *, finished: bool) -> RunResult:
+        rows = {task.unit.id: self._row(task.unit, at_work, finished=finished) for task in self._plan.tasks}
+        return self._book.result(
+            self._plan.wave.wave, rows, self._begun_at, self._skipped, finished=finished, warnings=self._plan.warnings
+        )
+
+    def _row(self, unit: Unit, at_work: Mapping[str, AtWork], *, finished: bool) -> TaskRow:
+        if (row := self._book.rows.get(unit.id)) is not None:
+            return row
+        if finished:
+            return TaskRow(status="skipped", summary="the run was stopped before it was done", agent=unit.agent)
+        status: RowStatus = "running" if unit.key in at_work else "waiting"
+        return TaskRow(status=status, agent=unit.agent, attempts=self._book.attempts(unit.id))
+
+
+def _status_of(progress: Progress) -> RowStatus:
+    match progress.how:
+        case "blocked":
+            return "blocked"
+        case "refused":
+            return "skipped"
+        case _:
+            return "failed"
