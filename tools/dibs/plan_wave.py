@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from dibs.answers import Result, counted
 from dibs.planning import PlannedTask, State, WavePlan, planned
 from dibs.session import Call, Session
-from dibs.waves.wave import Wave
+from dibs.waves.shape import Wave
 
 NOT_STARTED: dict[State, str] = {
     "done": "skipped (already complete)",

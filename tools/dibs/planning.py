@@ -23,7 +23,7 @@ from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task
 from dibs.waves.outside import is_outside
 from dibs.waves.plan import Limits, Overlap, Round, Unit, rounds_of
-from dibs.waves.wave import Wave, WaveTask
+from dibs.waves.shape import Wave, WaveTask
 
 State = Literal["ready", "new", "done", "held", "waiting", "invalid"]
 PROBLEMS_TOLD = 10
