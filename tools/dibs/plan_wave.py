@@ -92,16 +92,8 @@ def _row(task: PlannedTask, number: int) -> PlannedRow:
 
 def _told(plan: WavePlan) -> str:
     """The pre-flight, in one line."""
-    counts = {
-        state: sum(task.state == state for task in plan.tasks) for state in ("done", "held", "invalid", "waiting")
-    }
-    words = {
-        "done": "skipped (already complete)",
-        "held": "claimed by others",
-        "invalid": "invalid",
-        "waiting": "waiting",
-    }
-    told = [f"{counted(count, 'task')} {words[state]}" for state, count in counts.items() if count]
+    counts = {state: sum(task.state == state for task in plan.tasks) for state in NOT_STARTED}
+    told = [f"{counted(count, 'task')} {NOT_STARTED[state]}" for state, count in counts.items() if count]
     starting = sum(task.may_start for task in plan.tasks)
     told.append(f"{counted(starting, 'task')} in {counted(len(plan.rounds), 'round')}")
     return ", ".join(told)
