@@ -79,7 +79,7 @@ def planned(session: Session, wave: Wave) -> WavePlan:
     limits, warnings = _limits(wave, settings)
     rounds, circle = rounds_of(_inside([task.unit for task in tasks if task.may_start]), limits, overlaps=overlaps)
     if circle:
-        _refuse([f"tasks: {', '.join(unit.id for unit in circle)} wait for each other in a circle"])
+        _refuse([f"tasks: {' → '.join(_circle(circle))} wait for each other; leave one dependsOn out"])
     postponed = {late.unit.key: late for round in reversed(rounds) for late in round.postponed}
     warnings += [postponed[task.unit.key].told() for task in tasks if task.unit.key in postponed]
     warnings += [_unknown(task) for task in tasks if task.state == "new" and task.title == task.asked.taskId]
@@ -94,6 +94,16 @@ def _inside(units: Sequence[Unit]) -> list[Unit]:
     """The units, waiting only for each other: what is done or cannot start is no part of a round."""
     keys = {unit.key for unit in units}
     return [replace(unit, after=unit.after & keys) for unit in units]
+
+
+def _circle(stuck: Sequence[Unit]) -> list[str]:
+    """The ids of a circle among units that all wait for others of them, the first one repeated at the end."""
+    units, way = {unit.key: unit for unit in stuck}, [stuck[0]]
+    while True:
+        following = units[min(way[-1].after & units.keys())]
+        if following in way:
+            return [unit.id for unit in (*way[way.index(following) :], following)]
+        way.append(following)
 
 
 def _limits(wave: Wave, settings: Settings) -> tuple[Limits, list[str]]:
@@ -166,27 +176,26 @@ def _stuck_before(task: PlannedTask, found: Mapping[str, PlannedTask]) -> Planne
 
 
 def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[str]) -> Iterator[str]:
-    seen = dict[str, int]()
+    numbers, needed = dict[str, int](), dict[str, str]()
     for number, task in enumerate(wave.tasks):
         where = f"tasks[{number}]"
-        if task.key in seen:
-            yield f"{where}.taskId: {task.taskId} is that of tasks[{seen[task.key]}] as well"
-        seen.setdefault(task.key, number)
+        if numbers.setdefault(task.key, number) != number:
+            yield f"{where}.taskId: {task.taskId} is that of tasks[{numbers[task.key]}] as well"
         if not task.taskId.isprintable():
             yield f"{where}.taskId: {task.taskId!r} is not printable"
-        known = snapshot.tasks.get(task.key)
-        if known is not None and known.status == "done":
-            continue
-        name = task.agent or settings.dispatch.agent
-        yield from (f"{where}.agent: {fault}" for fault in agent_faults(name, settings))
-        if task.needsCodexReview:
-            reviewer = settings.dispatch.reviewer
-            yield from (f"{where}.needsCodexReview: {fault}" for fault in agent_faults(reviewer, settings))
+        if task.key in {dep.casefold() for dep in task.dependsOn}:
+            yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
         for file in task.all_files:
             if is_outside(file, roots):
                 yield f"{where}.files: {file} is outside the repository; name what lies in it"
-        if task.key in {dep.casefold() for dep in task.dependsOn}:
-            yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
+        known = snapshot.tasks.get(task.key)
+        if known is not None and known.status == "done":
+            continue
+        needed.setdefault(task.agent or settings.dispatch.agent, f"{where}.agent")
+        if task.needsCodexReview:
+            needed.setdefault(settings.dispatch.reviewer, f"{where}.needsCodexReview")
+    for name, where in needed.items():
+        yield from (f"{where}: {fault}" for fault in agent_faults(name, settings))
 
 
 def agent_faults(name: str, settings: Settings) -> Iterator[str]:
