@@ -57,7 +57,7 @@ class WaveTask(Request):
     context: Context = {}
     agent: Annotated[str, Field(max_length=NAME_CHARACTERS, description="Such as claude.")] = ""
     model: Annotated[str, Field(max_length=NAME_CHARACTERS, description="Such as opus.")] = ""
-    kind: Annotated[Kind | Literal[""], Field(description="Each has its limit.")] = ""
+    kind: Annotated[Literal[Kind, ""], Field(description="Each has its limit.")] = ""
     files: Annotated[Texts, Field(description="It will change these.")] = []
     dependsOn: Annotated[Texts, Field(description="Ids that must be done first.")] = []
     needsCodexReview: bool = False
