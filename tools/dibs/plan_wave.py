@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from dibs.answers import Result, counted
 from dibs.planning import PlannedTask, State, WavePlan, planned
 from dibs.session import Call, Session
-from dibs.waves.wave_file import Wave
+from dibs.waves.shape import Wave
 
 NOT_STARTED: dict[State, str] = {
     "done": "skipped (already complete)",
@@ -70,7 +70,7 @@ def plan_wave(session: Session, request: PlanWaveRequest, call: Call) -> PlanWav
         rounds=[[unit.id for unit in round.units] for round in plan.rounds],
         tasks=[_row(task, numbers.get(task.unit.key, 0)) for task in plan.tasks],
         agents=agent_rows(plan),
-        message=_told(plan),
+        message=told_before(plan),
         warnings=list(plan.warnings),
     )
 
@@ -90,18 +90,10 @@ def _row(task: PlannedTask, number: int) -> PlannedRow:
     )  # fmt: skip
 
 
-def _told(plan: WavePlan) -> str:
+def told_before(plan: WavePlan) -> str:
     """The pre-flight, in one line."""
-    counts = {
-        state: sum(task.state == state for task in plan.tasks) for state in ("done", "held", "invalid", "waiting")
-    }
-    words = {
-        "done": "skipped (already complete)",
-        "held": "claimed by others",
-        "invalid": "invalid",
-        "waiting": "waiting",
-    }
-    told = [f"{counted(count, 'task')} {words[state]}" for state, count in counts.items() if count]
+    counts = {state: sum(task.state == state for task in plan.tasks) for state in NOT_STARTED}
+    told = [f"{counted(count, 'task')} {NOT_STARTED[state]}" for state, count in counts.items() if count]
     starting = sum(task.may_start for task in plan.tasks)
     told.append(f"{counted(starting, 'task')} in {counted(len(plan.rounds), 'round')}")
     return ", ".join(told)

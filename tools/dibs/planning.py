@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -16,14 +16,14 @@ from dibs.store.claims import Claim
 from dibs.store.dispatch_settings import Agent
 from dibs.store.errors import InvalidArguments
 from dibs.store.overlap import overlap
-from dibs.store.readiness import dependency_state, obstacles
+from dibs.store.readiness import Obstacle, obstacles
 from dibs.store.reservations import Held
 from dibs.store.settings import Settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task
 from dibs.waves.outside import is_outside
 from dibs.waves.plan import Limits, Overlap, Round, Unit, rounds_of
-from dibs.waves.wave_file import Wave, WaveTask
+from dibs.waves.shape import Wave, WaveTask
 
 State = Literal["ready", "new", "done", "held", "waiting", "invalid"]
 PROBLEMS_TOLD = 10
@@ -62,8 +62,9 @@ class WavePlan:
     overlaps: Overlap
 
 
-def planned(session: Session, wave: Wave) -> WavePlan:
-    """The plan of a wave, on the directory as it is now.
+def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePlan:
+    """The plan of a wave, on the directory as it is now. ``ours`` are the keys of tasks that its agents work on already:
+    they are counted as ready.
 
     Raises:
         InvalidArguments: with every fault of the wave, and the field it is in; nothing was started.
@@ -74,13 +75,16 @@ def planned(session: Session, wave: Wave) -> WavePlan:
     held = held_now(store, snapshot, standing)
     claims = {claim.id.casefold(): claim for claim in standing.claims}
     _refuse(list(_faults(wave, snapshot, settings, store.roots)))
-    tasks = tuple(_planned_task(task, wave, snapshot, settings, held, claims) for task in wave.tasks)
+    found = [_planned_task(task, wave, snapshot, settings, held, claims) for task in wave.tasks]
+    found = [replace(task, state="ready", why="") if task.unit.key in ours else task for task in found]
+    tasks = _with_those_behind(found)
     overlaps = partial(overlap, roots=store.roots, fold=store.ledger.folds_case())
     limits, warnings = _limits(wave, settings)
     rounds, circle = rounds_of(_inside([task.unit for task in tasks if task.may_start]), limits, overlaps=overlaps)
     if circle:
-        _refuse([f"tasks: {', '.join(unit.id for unit in circle)} wait for each other in a circle"])
-    warnings += [postponed.told() for round in rounds for postponed in round.postponed]
+        _refuse([f"tasks: {' → '.join(_circle(circle))} wait for each other; leave one dependsOn out"])
+    postponed = {late.unit.key: late for round in reversed(rounds) for late in round.postponed}
+    warnings += [postponed[task.unit.key].told() for task in tasks if task.unit.key in postponed]
     warnings += [_unknown(task) for task in tasks if task.state == "new" and task.title == task.asked.taskId]
     used = dict.fromkeys([task.unit.agent for task in tasks if task.state != "done"])
     if any(task.asked.needsCodexReview and task.state != "done" for task in tasks):
@@ -93,6 +97,16 @@ def _inside(units: Sequence[Unit]) -> list[Unit]:
     """The units, waiting only for each other: what is done or cannot start is no part of a round."""
     keys = {unit.key for unit in units}
     return [replace(unit, after=unit.after & keys) for unit in units]
+
+
+def _circle(stuck: Sequence[Unit]) -> list[str]:
+    """The ids of a circle among units that all wait for others of them, the first one repeated at the end."""
+    units, way = {unit.key: unit for unit in stuck}, [stuck[0]]
+    while True:
+        following = units[min(way[-1].after & units.keys())]
+        if following in way:
+            return [unit.id for unit in (*way[way.index(following) :], following)]
+        way.append(following)
 
 
 def _limits(wave: Wave, settings: Settings) -> tuple[Limits, list[str]]:
@@ -111,14 +125,17 @@ def _planned_task(
     asked: WaveTask, wave: Wave, snapshot: Snapshot, settings: Settings, held: Held, claims: dict[str, Claim]
 ) -> PlannedTask:
     task, mine = snapshot.tasks.get(asked.key), {other.key for other in wave.tasks}
-    depends = (*asked.dependsOn, *(task.depends_on if task is not None else ()))
+    to_be = _as_it_will_be(asked, task)
+    agent = asked.agent or settings.dispatch.agent
+    found = list(obstacles(to_be, snapshot, settings, caller=agent, held=held))
+    awaited = {*to_be.depends_on, *(task_id for obstacle in found for task_id in obstacle.task_ids)}
     unit = Unit(
-        id=task.id if task is not None else asked.taskId,
-        agent=asked.agent or settings.dispatch.agent,
+        id=to_be.id,
+        agent=agent,
         model=asked.model,
         kind=asked.kind,
-        files=tuple(dict.fromkeys((*asked.all_files, *(task.files if task is not None else ())))),
-        after=frozenset(dep.casefold() for dep in depends) & mine,
+        files=to_be.files,
+        after=frozenset(task_id.casefold() for task_id in awaited) & mine,
         timeout_seconds=asked.timeoutSeconds or settings.dispatch.timeout_seconds,
     )
     if (error := snapshot.invalid_keys.get(asked.key)) is not None:
@@ -127,46 +144,61 @@ def _planned_task(
         return PlannedTask(asked, unit, "done", "already complete", task)
     if asked.key in claims:
         return PlannedTask(asked, unit, "held", f"claimed by {claims[asked.key].owner.caller or 'somebody'}", task)
-    outer = {dep: dependency_state(dep, snapshot) for dep in asked.dependsOn if dep.casefold() not in mine}
-    whys = [f"it depends on {dep} ({state})" for dep, state in outer.items() if state != "done"]
-    if task is not None:
-        whys += _obstacles(task, unit, mine, snapshot, settings, held)
-    if whys:
+    if whys := [obstacle.text for obstacle in found if not _is_among(obstacle, mine)]:
         return PlannedTask(asked, unit, "waiting", "; ".join(whys), task)
     return PlannedTask(asked, unit, "new" if task is None else "ready", "", task)
 
 
-def _obstacles(
-    task: Task, unit: Unit, mine: set[str], snapshot: Snapshot, settings: Settings, held: Held
-) -> Iterator[str]:
-    """What stands in the way of a task besides the others of its wave."""
-    for obstacle in obstacles(task, snapshot, settings, caller=unit.agent, held=held):
-        if not obstacle.task_ids or not {task_id.casefold() for task_id in obstacle.task_ids} <= mine:
-            yield obstacle.text
+def _as_it_will_be(asked: WaveTask, task: Task | None) -> Task:
+    """The task with what the wave adds to it; the one that is made of the wave, where there is no file yet."""
+    known = task or Task(id=asked.taskId, title=asked.title, status="active", path="")
+    files, depends_on = (*asked.all_files, *known.files), (*asked.dependsOn, *known.depends_on)
+    return replace(known, files=tuple(dict.fromkeys(files)), depends_on=tuple(dict.fromkeys(depends_on)))
+
+
+def _is_among(obstacle: Obstacle, mine: set[str]) -> bool:
+    """Whether the tasks of the wave are all that this waits for."""
+    return bool(obstacle.task_ids) and {task_id.casefold() for task_id in obstacle.task_ids} <= mine
+
+
+def _with_those_behind(tasks: Sequence[PlannedTask]) -> tuple[PlannedTask, ...]:
+    """The tasks, where also those wait that come after one of their wave which does not start."""
+    found = {task.unit.key: task for task in tasks}
+    while behind := [(task, other) for task in found.values() if (other := _stuck_before(task, found)) is not None]:
+        for task, other in behind:
+            why = f"it comes after {other.unit.id} ({other.state})"
+            found[task.unit.key] = replace(task, state="waiting", why=why)
+    return tuple(found.values())
+
+
+def _stuck_before(task: PlannedTask, found: Mapping[str, PlannedTask]) -> PlannedTask | None:
+    if not task.may_start:
+        return None
+    before = (found[key] for key in sorted(task.unit.after))
+    return next((other for other in before if not other.may_start and other.state != "done"), None)
 
 
 def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[str]) -> Iterator[str]:
-    seen = dict[str, int]()
+    numbers, needed = dict[str, int](), dict[str, str]()
     for number, task in enumerate(wave.tasks):
         where = f"tasks[{number}]"
-        if task.key in seen:
-            yield f"{where}.taskId: {task.taskId} is that of tasks[{seen[task.key]}] as well"
-        seen.setdefault(task.key, number)
+        if numbers.setdefault(task.key, number) != number:
+            yield f"{where}.taskId: {task.taskId} is that of tasks[{numbers[task.key]}] as well"
         if not task.taskId.isprintable():
             yield f"{where}.taskId: {task.taskId!r} is not printable"
-        known = snapshot.tasks.get(task.key)
-        if known is not None and known.status == "done":
-            continue
-        name = task.agent or settings.dispatch.agent
-        yield from (f"{where}.agent: {fault}" for fault in agent_faults(name, settings))
-        if task.needsCodexReview:
-            reviewer = settings.dispatch.reviewer
-            yield from (f"{where}.needsCodexReview: {fault}" for fault in agent_faults(reviewer, settings))
+        if task.key in {dep.casefold() for dep in task.dependsOn}:
+            yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
         for file in task.all_files:
             if is_outside(file, roots):
                 yield f"{where}.files: {file} is outside the repository; name what lies in it"
-        if task.key in {dep.casefold() for dep in task.dependsOn}:
-            yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
+        known = snapshot.tasks.get(task.key)
+        if known is not None and known.status == "done":
+            continue
+        needed.setdefault(task.agent or settings.dispatch.agent, f"{where}.agent")
+        if task.needsCodexReview:
+            needed.setdefault(settings.dispatch.reviewer, f"{where}.needsCodexReview")
+    for name, where in needed.items():
+        yield from (f"{where}: {fault}" for fault in agent_faults(name, settings))
 
 
 def agent_faults(name: str, settings: Settings) -> Iterator[str]:

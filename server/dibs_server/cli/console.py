@@ -44,6 +44,19 @@ def shown(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def cut_middle(task_id: Text, most: int) -> Text:
+    """An id that is too long loses its middle: at the end it differs from others of its project."""
+    text = task_id.plain
+    if task_id.cell_len <= most or task_id.cell_len != len(text):
+        return task_id.copy()
+    tail = (most - 1) * 2 // 3
+    return Text(f"{text[: most - 1 - tail]}…{text[-tail:]}", style=task_id.style)
+
+
 def out() -> Console:
     """The console of stdout: as wide as the terminal, and as wide as it takes where a program or a file reads."""
     console = Console(highlight=False, soft_wrap=True)

@@ -33,7 +33,7 @@ from dibs_server.cli.console import (
 from dibs_server.cli.reading_view import waiting_told
 from dibs_server.cli.render import render
 
-POSITIONAL = ("id", "title", "name")
+POSITIONAL = ("id", "title", "name", "run_id")
 SEVERAL = ("items", "ids")
 """Positional too, and any number of them; taken as they are, since names of files may have commas."""
 CLICK_TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str}
@@ -72,7 +72,7 @@ class TableCommand(click.Command):
 
     def run(self, tasks_dir: str | None, as_json: bool, **given: Any) -> None:
         """Run the tool with these values of its parameters, and print its result."""
-        values = {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
+        values = given_values(given)
         self.run_values(tasks_dir, as_json, lambda: values)
 
     def run_values(self, tasks_dir: str | None, as_json: bool, values: Callable[[], Mapping[str, Any]]) -> None:
@@ -125,6 +125,11 @@ def _parameter(name: str, prop: Mapping[str, Any], required: bool) -> click.Para
     kind: Any = click.Choice(prop["enum"]) if "enum" in prop else CLICK_TYPES.get(prop["type"], str)
     many = prop["type"] == "array"
     return click.Option([flag, name], type=kind, multiple=many, required=required, help=described)
+
+
+def given_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of those parameters that were given."""
+    return {name: _read(name, value) for name, value in given.items() if not _left_out(value)}
 
 
 def _left_out(value: Any) -> bool:

@@ -11,7 +11,6 @@ import click
 from dibs import __version__
 from dibs.answers import counted
 from dibs.init_tasks_dir import InitResult, init_tasks_dir
-from dibs.registry import TOOLS
 from dibs.store.errors import DibsError, StoreFailure
 from dibs.store.settings import environment, named_tasks_dir
 from dibs.worker_prompt import worker_prompt
@@ -27,8 +26,9 @@ from dibs_server.cli.from_table import TableCommand, add_commands, command_of, f
 from dibs_server.cli.hook_command import hook_command
 from dibs_server.cli.run_one_command import run_one_command
 from dibs_server.cli.serve_command import serve_command
-from dibs_server.cli.wave_command import also_from_file
+from dibs_server.cli.wave_command import also_from_file, values_of
 from dibs_server.clients.places import CLIENTS, PRINTED, Client, Printed, Scope, find_places
+from dibs_server.dispatch.registry import ALL_TOOLS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -163,6 +163,58 @@ def batch_wait_command(name: str, cursor: str, timeout: float | None, tasks_dir:
 @program.group("wave")
 def wave_group() -> None:
     """Tasks for which Dibs starts the agents itself."""
+
+
+@wave_group.command("run")
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option(
+    "--rounds",
+    type=click.Choice(["refill", "strict"]),
+    default="refill",
+    show_default=True,
+    help="Fill a freed place at once, or end each round before the next.",
+)
+@click.option("--maxParallel", "maxParallel", type=int, help="So many agents at once, instead of what FILE says.")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
+def wave_run_command(
+    file: str, rounds: str, maxParallel: int | None, tasks_dir: str | None, as_json: bool
+) -> None:  # fmt: skip
+    """Run the wave in FILE (- is standard input): an agent for each task, files kept apart, one result.
+
+    Run it again after a crash, or beside another one: the same wave is the same run, and each task is done once.
+    Ctrl-C starts nothing more and asks whether to end what runs. Exit codes: 0 all is completed, 4 not all.
+    """
+    from dibs_server.cli.run_command import run_wave
+
+    given = {"maxParallel": maxParallel}
+    sys.exit(run_wave(tasks_dir, lambda: values_of(file, given), strict=rounds == "strict", as_json=as_json))
+
+
+@program.command("run")
+@click.option(
+    "--agents", required=True, metavar="NAME:N,…", help="Which agents, and how many of each: claude:3,gemini:2."
+)
+@click.option("--batch", default="", help="Only from this batch.")
+@click.option("--project", default="", help="Only this project.")
+@click.option("--complexity", default="", help="Only this complexity.")
+@click.option("--parent", default="", help="Only below this task.")
+@click.option("--max-tasks", type=click.IntRange(1), default=0, help="Stop after so many tasks.")
+@click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
+def run_command(
+    agents: str, batch: str, project: str, complexity: str, parent: str, max_tasks: int, tasks_dir: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Start agents, one for each task, until nothing is ready.
+
+    Each task is claimed for its agent before that starts. Ctrl-C starts nothing more and asks whether to end what runs.
+    Exit codes: 0 all is completed, 4 not all.
+    """
+    from dibs_server.cli.run_command import run_agents
+
+    filters = {"project": project, "complexity": complexity, "parent": parent}
+    sys.exit(run_agents(tasks_dir, agents, batch, filters, max_tasks, as_json=as_json))
 
 
 @program.command("work")
@@ -321,9 +373,10 @@ def _also_of_clients(doctor: TableCommand) -> None:
 program.add_command(serve_command)
 program.add_command(hook_command)
 program.add_command(run_one_command)
-add_commands(program, TOOLS)
+add_commands(program, ALL_TOOLS)
 also_from_stdin(command_of(batch_group, "create"))
 also_markdown(command_of(batch_group, "summary"))
 also_from_file(command_of(wave_group, "plan"))
+also_from_file(command_of(wave_group, "start"))
 _also_until_all_ended(command_of(program, "wait"))
 _also_of_clients(command_of(program, "doctor"))

@@ -15,6 +15,7 @@ from dibs_server.cli.batch_view import print_batch, print_batches, print_created
 from dibs_server.cli.console import plain, shown, warn
 from dibs_server.cli.findings_view import print_findings
 from dibs_server.cli.triage_view import print_triaged
+from dibs_server.cli.wave_view import print_plan
 
 Answer = Mapping[str, Any]
 MAX_ID_WIDTH = 40
@@ -209,4 +210,5 @@ RENDERERS: Mapping[str, Callable[[Console, Answer], None]] = {
     "list_batches": print_batches,
     "summarize_batch": print_summary,
     "triage_tasks": print_triaged,
+    "plan_wave": print_plan,
 }

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dibs.answers import counted
 from dibs.overview import BatchProgress, Ended, LeaseState, Overview, Worker
-from dibs_server.cli.console import plain, shown
+from dibs_server.cli.console import cut_middle, one_line, plain, shown
 from dibs_server.cli.render import STYLES, counts_line
 
 GAP = 2
@@ -186,12 +186,12 @@ def _worker_row(worker: Worker, at: datetime) -> Row:
         "no_record": "no record",
     }
     return {
-        "caller": shown(_line(worker.caller), "bold"),
-        "client": _dim(_line(worker.client)),
-        "task": shown(_line(worker.id)),
+        "caller": shown(one_line(worker.caller), "bold"),
+        "client": _dim(one_line(worker.client)),
+        "task": shown(one_line(worker.id)),
         "for": Text(_age(at, worker.since)),
         "lease": Text(words[worker.lease], style=LEASE_STYLES[worker.lease]),
-        "title": shown(_line(worker.title)),
+        "title": shown(one_line(worker.title)),
     }
 
 
@@ -199,9 +199,9 @@ def _recent_row(ended: Ended, at: datetime) -> Row:
     return {
         "ago": Text(_age(at, ended.at)),
         "how": shown(ended.how.replace("_", " "), HOW_STYLES.get(ended.how, "")),
-        "task": shown(_line(ended.id)),
-        "caller": shown(_line(ended.caller)),
-        "title": _dim(_line(ended.title)),
+        "task": shown(one_line(ended.id)),
+        "caller": shown(one_line(ended.caller)),
+        "title": _dim(one_line(ended.title)),
     }
 
 
@@ -215,20 +215,11 @@ def _table(rows: Sequence[Row], names: Sequence[str], width: int) -> Iterator[Te
 
 def _cell(text: Text, name: str, width: int) -> Text:
     if name == "task":
-        text = _cut(text, width)
+        text = cut_middle(text, width)
     text.truncate(width, overflow="ellipsis")
     pad = text.pad_left if name in RIGHT else text.pad_right
     pad(width - text.cell_len)
     return text
-
-
-def _cut(task_id: Text, most: int) -> Text:
-    """An id that is too long loses its middle: at the end it differs from others of its project."""
-    text = task_id.plain
-    if task_id.cell_len <= most or task_id.cell_len != len(text):
-        return task_id
-    tail = (most - 1) * 2 // 3
-    return Text(f"{text[: most - 1 - tail]}…{text[-tail:]}", style=task_id.style)
 
 
 def fitted(wanted: dict[str, int], width: int) -> dict[str, int]:
@@ -280,10 +271,6 @@ def _length(of_seconds: float) -> str:
     if hours >= DAY_HOURS:
         return f"{hours // DAY_HOURS} d {hours % DAY_HOURS:02} h"
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _dim(text: str) -> Text:

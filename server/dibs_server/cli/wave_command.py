@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dibs.store.errors import InvalidArguments
-from dibs_server.cli.from_table import TableCommand
+from dibs_server.cli.from_table import TableCommand, given_values
 
 
 def wave_file() -> click.Argument:
@@ -19,19 +19,19 @@ def wave_file() -> click.Argument:
 
 
 def values_of(file: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The wave's keys: those of the file, and those that were given as options instead.
+    """The wave's keys: those of the file, and those that were given as options instead. Null counts as left out.
 
     Raises:
         InvalidArguments: the file is no JSON object, or cannot be read.
     """
-    options = {name: value for name, value in given.items() if value is not None}
-    return {**(_read(file) if file else {}), **options}
+    values = {**(_read(file) if file else {}), **given_values(given)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        wave = json.loads(text)
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        wave = json.loads(content.decode("utf-8-sig"))
     except OSError as exc:
         raise InvalidArguments(f"{file} cannot be read ({exc.strerror}); name a file with a wave in it") from exc
     except (ValueError, RecursionError) as exc:

@@ -78,9 +78,6 @@ class PullSource:
             batch=self._wanted.batch.name if self._wanted.batch is not None else "",
         )
 
-    def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
-        """Nobody takes over such a run: what it had begun is in the tasks' files, and the rest is still ready."""
-
     def ended(self, progress: Progress) -> None:
         key = progress.key
         if progress.how == "refused":  # somebody else was first

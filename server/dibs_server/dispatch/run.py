@@ -23,9 +23,6 @@ class Source(Protocol):
     def next_orders(self, at_work: Mapping[str, AtWork]) -> Sequence[Order]:
         """What may be started now, beside what is at work."""
 
-    def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
-        """What an earlier dispatcher of the same run left."""
-
     def ended(self, progress: Progress) -> None: ...
 
     def goes_on(self) -> bool:
@@ -46,8 +43,8 @@ class RunView(Protocol):
 class Run:
     """One run of agents."""
 
-    def __init__(self, session: Session, folder: RunFolder, source: Source, view: RunView) -> None:
-        self.crew = Crew(session, folder)
+    def __init__(self, session: Session, folder: RunFolder, crew: Crew, source: Source, view: RunView) -> None:
+        self.crew = crew
         self._session = session
         self._folder = folder
         self._source = source
@@ -66,7 +63,6 @@ class Run:
 
     def go(self) -> RunResult:
         """Dispatch until nothing is left. Raises DibsError when the directory cannot be used."""
-        self._source.taken_over(self.crew.adopt(), self.crew.at_work)
         while True:
             self._start()
             self._publish(finished=False)

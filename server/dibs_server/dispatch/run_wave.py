@@ -12,7 +12,7 @@ from dibs.planning import planned
 from dibs.session import Call, Session
 from dibs.store.errors import StoreFailure
 from dibs.store.settings import CLAIM_FILE_VARIABLE, environment
-from dibs.waves.wave_file import Wave
+from dibs.waves.shape import Wave
 from dibs_server.dispatch.child import tail_of
 from dibs_server.dispatch.run import RESULT
 from dibs_server.dispatch.wave_run import folder_of, is_run
@@ -73,8 +73,6 @@ def _start(session: Session, wave: Wave) -> None:
     deadline = time.monotonic() + STARTING_SECONDS
     while not (folder.path / RESULT).exists() and time.monotonic() < deadline:
         if process.poll() is not None and not (folder.path / RESULT).exists():
-            raise StoreFailure(
-                f"{wave.run_id} could not be started: {tail_of(log) or f'exit code {process.returncode}'}",
-                path=str(log),
-            )
+            said = tail_of(log) or f"exit code {process.returncode}"
+            raise StoreFailure(f"{wave.run_id} could not be started: {said}", path=str(log))
         time.sleep(LOOK_SECONDS)

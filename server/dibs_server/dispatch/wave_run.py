@@ -15,7 +15,8 @@ from dibs.store.alive import AliveLock
 from dibs.store.ledger import Hold
 from dibs.store.runs import DISPATCHER, sweep_runs
 from dibs.store.task_store import TaskStore
-from dibs.waves.wave_file import Wave
+from dibs.waves.shape import Wave
+from dibs_server.dispatch.crew import Crew
 from dibs_server.dispatch.records import Record, RunFolder, read
 from dibs_server.dispatch.run import RESULT, Run, RunView
 from dibs_server.dispatch.run_result import RunResult
@@ -96,15 +97,17 @@ class WaveRun:
         sweep_runs(self.folder.path.parent, settings.keep_output_days)
 
     def _dispatch(self) -> RunResult:
-        begun = read(self.folder.path / BEGUN, Begun)
+        crew = Crew(self._session, self.folder)
+        ended, begun = crew.adopt(), read(self.folder.path / BEGUN, Begun)
         if begun is None:
             begun = Begun(at=self._session.store.now())
             self.folder.write(BEGUN, begun)
         else:  # others were here before, and the plan may be older than what they did
-            self._plan = planned(self._session, self._plan.wave)
+            self._plan = planned(self._session, self._plan.wave, crew.at_work)
         source = WaveSource(self._session, self.folder, self._plan, begun.at, strict=self._strict)
+        source.taken_over(ended, crew.at_work)
         source.make_missing()
-        self._run = Run(self._session, self.folder, source, self._view)
+        self._run = Run(self._session, self.folder, crew, source, self._view)
         if self._stopping.is_set():
             self._run.stop()
         return self._run.go()

@@ -63,7 +63,8 @@ class WaveSource:
 
     def make_missing(self) -> None:
         """Make a file for each task that has none. Raises DibsError; then none was made."""
-        new = {f"tasks[{number}].": task for number, task in enumerate(self._plan.tasks) if task.state == "new"}
+        tasks = enumerate(self._plan.tasks)
+        new = {f"tasks[{number}].": task for number, task in tasks if task.task is None and task.state != "invalid"}
         requests = {
             where: AddRequest(
                 id=task.unit.id,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dibs.answers import SHORT_TEXT, Id, Request, Texts, as_objects
 from dibs.store.dispatch_settings import Kind
@@ -19,6 +19,34 @@ MOST_TASKS = 500
 SYNONYMS = {"targetFiles": "files", "needsReview": "needsCodexReview"}
 OF_CONTEXT = "targetFiles"
 NAME_CHARACTERS = 100
+MOST_NESTED = 50
+
+
+def _can_be_told(context: dict[str, Any]) -> dict[str, Any]:
+    """The context, which goes into a file and a prompt, and so must be JSON in UTF-8."""
+    layer: list[Any] = [context]
+    for _ in range(MOST_NESTED):
+        layer = [inner for value in layer for inner in _inside(value)]
+    if layer:
+        raise ValueError(f"it is nested more than {MOST_NESTED} deep; tell it as text")
+    try:
+        json.dumps(context, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as exc:
+        raise ValueError(f"it cannot be written down as JSON in UTF-8 ({exc})") from exc
+    return context
+
+
+def _inside(value: object) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+Context = Annotated[
+    dict[str, Any],
+    AfterValidator(_can_be_told),
+    Field(description="What its agent is told: description, instructions, …"),
+]
 
 
 class WaveTask(Request):
@@ -26,10 +54,10 @@ class WaveTask(Request):
 
     taskId: Id
     title: Annotated[str, Field(max_length=SHORT_TEXT)] = ""
-    context: Annotated[dict[str, Any], Field(description="What its agent is told: description, instructions, …")] = {}
+    context: Context = {}
     agent: Annotated[str, Field(max_length=NAME_CHARACTERS, description="Such as claude.")] = ""
     model: Annotated[str, Field(max_length=NAME_CHARACTERS, description="Such as opus.")] = ""
-    kind: Annotated[Kind | Literal[""], Field(description="Each has its limit.")] = ""
+    kind: Annotated[Literal[Kind, ""], Field(description="Each has its limit.")] = ""
     files: Annotated[Texts, Field(description="It will change these.")] = []
     dependsOn: Annotated[Texts, Field(description="Ids that must be done first.")] = []
     needsCodexReview: bool = False
@@ -78,4 +106,4 @@ class Wave(Request):
     def run_id(self) -> str:
         """The same for the same wave, whoever runs it: two dispatchers of one wave find each other by it."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return "wave-" + hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return "wave-" + hashlib.sha256(content.encode()).hexdigest()[:12]
