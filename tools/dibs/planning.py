@@ -63,8 +63,8 @@ class WavePlan:
 
 
 def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePlan:
-    """The plan of a wave, on the directory as it is now. ``ours`` are the keys of tasks that its agents work on already:
-    they are counted as ready.
+    """The plan of a wave, on the directory as it is now. ``ours`` are the keys of tasks that its agents work on
+    already: they are counted as ready.
 
     Raises:
         InvalidArguments: with every fault of the wave, and the field it is in; nothing was started.

@@ -211,10 +211,11 @@ def run_command(
     Each task is claimed for its agent before that starts. Ctrl-C starts nothing more and asks whether to end what runs.
     Exit codes: 0 all is completed, 4 not all.
     """
+    from dibs.matching import Wanted
     from dibs_server.cli.run_command import run_agents
 
-    filters = {"project": project, "complexity": complexity, "parent": parent}
-    sys.exit(run_agents(tasks_dir, agents, batch, filters, max_tasks, as_json=as_json))
+    wanted = Wanted(project=project, complexity=complexity, parent=parent)
+    sys.exit(run_agents(tasks_dir, agents, batch, wanted, max_tasks, as_json=as_json))
 
 
 @program.command("work")
