@@ -199,7 +199,7 @@ def wave_run_command(
 @click.option("--project", default="", help="Only this project.")
 @click.option("--complexity", default="", help="Only this complexity.")
 @click.option("--parent", default="", help="Only below this task.")
-@click.option("--max-tasks", type=click.IntRange(1), default=0, help="Stop after so many tasks.")
+@click.option("--max-tasks", type=click.IntRange(1), help="Stop after so many tasks.")
 @click.option("--tasks-dir", metavar="DIR", help="The tasks directory; else it is looked for upwards.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
 def run_command(
@@ -215,7 +215,7 @@ def run_command(
     from dibs_server.cli.run_command import run_agents
 
     wanted = Wanted(project=project, complexity=complexity, parent=parent)
-    sys.exit(run_agents(tasks_dir, agents, batch, wanted, max_tasks, as_json=as_json))
+    sys.exit(run_agents(tasks_dir, agents, batch, wanted, max_tasks or 0, as_json=as_json))
 
 
 @program.command("work")

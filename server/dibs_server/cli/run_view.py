@@ -23,7 +23,7 @@ from dibs_server.dispatch.run import RunView
 from dibs_server.dispatch.run_result import RunResult
 
 STYLES = {"completed": "green", "failed": "red", "blocked": "red", "skipped": "yellow"}
-WORDS = {"given_back": "given back", "refused": "not claimed", "conflict": "conflict, put back"}
+WORDS = {"given_back": "given back", "refused": "not claimed", "conflict": "put back"}
 
 
 class Silent:

@@ -53,7 +53,7 @@ class Crew:
     def start(self, order: Order) -> None:
         """Have an order carried out. Raises OSError when its process cannot be started."""
         path = self._folder.give(order)
-        with self._folder.beside(order, "log").open("wb") as log:
+        with self._folder.beside(order, "stderr").open("wb") as log:
             lock = os.open(self._folder.lock_path(order.name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 # taken here and inherited: there is no moment at which it is started and not yet known to live
@@ -134,7 +134,7 @@ class Crew:
         claim = store.ledger.claim(order.task_id)
         if not progress.token and claim is not None and progress.alive and claim.owner.alive == progress.alive:
             progress = progress.model_copy(update={"token": claim.token})
-        output = self._folder.path / progress.output if progress.output else self._folder.beside(order, "log")
+        output = self._folder.path / progress.output if progress.output else self._folder.beside(order, "stderr")
         said = last_line(output)
         told = "the process that kept its claim was killed" + (f"; last it said: {said}" if said else "")
         return conclude(

@@ -83,16 +83,17 @@ def _left_in_progress(
 ) -> Progress:
     task_id, token = order.task_id, progress.token
     how: How = "interrupted" if interrupted else "failed"
+    told = f"did not finish it: {told}"
     if interrupted:
         release_task(session, ReleaseRequest(id=task_id, claim_token=token), Call())
     elif not order.last:
-        note = f"Attempt {order.attempt} of {order.agent} failed: {told}."
+        note = f"Attempt {order.attempt}: {order.agent} {told}."
         release_task(session, ReleaseRequest(id=task_id, claim_token=token, note=note), Call())
     else:
         request = BlockRequest(
             id=task_id,
             claim_token=token,
-            reason=f"{order.agent} did not finish it: {told}",
+            reason=f"{order.agent} {told}",
             kind="agent",
             evidence=evidence,
             next_step=f"See `dibs logs {shlex.quote(task_id)}`; once it is mended, `dibs reopen` the task.",

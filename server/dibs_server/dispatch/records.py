@@ -105,11 +105,11 @@ class RunFolder:
         return self.path.is_dir() and is_alive(self.path, name)
 
     def write(self, name: str, record: BaseModel) -> Path:
-        """Write a record in one step; the path of it."""
+        """Write a record in one step, without what is at its default; the path of it."""
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / name
-        temporary = write_temporary(self.path, record.model_dump_json(indent=1).encode("utf-8", "replace"))
-        temporary.replace(path)
+        content = record.model_dump_json(indent=1, exclude_defaults=True).encode("utf-8", "replace")
+        write_temporary(self.path, content).replace(path)
         return path
 
     def give(self, order: Order) -> Path:

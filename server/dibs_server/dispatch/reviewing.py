@@ -44,11 +44,11 @@ def review_of(session: Session, task: StoredTask, token: str, reviewer: str) -> 
 
 
 def outcome_of(review: StoredTask) -> str:
-    """What a completed review came to: approved unless it says otherwise."""
+    """What a completed review came to; "" where its outcome is neither word."""
     entry = review.file.entries.get("outcome")
     said = entry.value if entry is not None and isinstance(entry.value, str) else ""
     word = "_".join(said.casefold().replace("-", " ").replace("_", " ").split())
-    return CHANGES_REQUESTED if word.startswith(("changes", "change_", "reject")) else APPROVED
+    return next((known for known in (APPROVED, CHANGES_REQUESTED) if word.startswith(known)), "")
 
 
 def fix_of(session: Session, task: StoredTask, review: StoredTask, token: str, bug_fixer: str) -> str:

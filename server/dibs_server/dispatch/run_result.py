@@ -141,19 +141,19 @@ class Book:
         all_is_well = done == len(rows) and not self.faults
         ended_as: Literal["completed", "partial", "failed"]
         ended_as = "completed" if all_is_well else "partial" if done else "failed"
-        seconds = max(0.0, (self._session.store.now() - begun_at).total_seconds())
-        tokens = sum(progress.tokens for tries in self._progress.values() for progress in tries)
-        cost = sum(progress.cost_usd or 0 for tries in self._progress.values() for progress in tries)
+        tries = [progress for every in self._progress.values() for progress in every]
+        last = max((one.ended_at for one in tries if one.ended_at is not None), default=begun_at)
+        seconds = max(0.0, ((last if finished else self._session.store.now()) - begun_at).total_seconds())
         return RunResult(
             run_id=self._folder.run_id,
             wave=wave,
             status=ended_as if finished else "running",
             tasks=dict(rows),
-            errors=list(self.faults.values()),
-            workers=list(self._outcomes.values()),
+            errors=[self.faults[task_id] for task_id in rows if task_id in self.faults],
+            workers=[self._outcomes[task_id] for task_id in rows if task_id in self._outcomes],
             runtime_seconds=round(seconds, 1),
-            total_tokens=tokens,
-            total_cost_usd=round(cost, 6),
+            total_tokens=sum(one.tokens for one in tries),
+            total_cost_usd=round(sum(one.cost_usd or 0 for one in tries), 6),
             skipped=list(skipped),
             message=_told(rows),
             warnings=list(warnings),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 from filelock import Timeout
@@ -76,8 +75,7 @@ class WaveRun:
         """The lock, once it is free; None: told to stop before."""
         store, lock, told = self._session.store, AliveLock(self.folder.path, DISPATCHER), False
         while not self._stopping.is_set():
-            with suppress(Timeout):
-                store.change(lambda hold: self._take(hold, lock))
+            if store.change(lambda hold: self._take(hold, lock)):
                 return lock
             if not told:
                 self._view.warned(
@@ -90,11 +88,16 @@ class WaveRun:
             self._stopping.wait(LOOK_SECONDS)
         return None
 
-    def _take(self, hold: Hold, lock: AliveLock) -> None:
+    def _take(self, hold: Hold, lock: AliveLock) -> bool:
+        """Whether the lock was free, and is ours now."""
+        hold.check()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        lock.keep()
-        settings = self._session.store.settings
-        sweep_runs(self.folder.path.parent, settings.keep_output_days)
+        try:
+            lock.keep()
+        except Timeout:
+            return False
+        sweep_runs(self.folder.path.parent, self._session.store.settings.keep_output_days)
+        return True
 
     def _dispatch(self) -> RunResult:
         crew = Crew(self._session, self.folder)

@@ -238,6 +238,9 @@ class WaveSource:
         if outcome == CHANGES_REQUESTED:
             task = self._session.store.find(task_id)
             fix = fix_of(self._session, task, found, token, self._dispatch.bug_fixer)
+        elif not outcome:
+            told = f"its review {review.id} ended without the outcome approved or changes_requested"
+            self._book.faults[task_id] = Fault(task_id=task_id, message=told)
         self._done.add(review.key)
         self._book.review(task_id, ReviewRow(task_id=review.id, status="completed", outcome=outcome, fix_task=fix))
 

@@ -1,0 +1,274 @@
+"""Waves in real processes: files kept apart, every failure as promised, and no dispatcher that may not die."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shell import answered, begun, ended, ran, until
+from support import write_task
+from waves import Project, statuses
+from wire import served
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform == "win32", reason="no process groups there"),
+]
+
+SEED = {
+    "wave": 2,
+    "tasks": [
+        {"taskId": "task-2", "context": {}, "model": "opus", "needsCodexReview": True},
+        {"taskId": "task-3", "context": {}, "model": "sonnet", "needsCodexReview": False},
+    ],
+    "maxParallel": 5,
+}
+
+
+def test_a_wave_gives_one_result(make_project: Callable[..., Project]) -> None:
+    project = make_project(mcp=True)
+    write_task(project.tasks_dir, "task-2", title="Implement OAuth", files=["src/oauth.py"])
+    wave = project.folder / "wave.json"
+    wave.write_text(json.dumps(SEED), encoding="utf-8")
+    answer = answered(project.folder, *project.words("wave", "run", wave), code=4)  # the reviewer says neither word
+    assert {"wave", "status", "tasks", "errors"} <= answer.keys()
+    assert answer["wave"] == 2
+    assert statuses(answer) == {"task-2": "completed", "task-3": "completed"}
+    done = answer["tasks"]["task-2"]
+    assert done["summary"] == "Did task-2."
+    assert done["files_changed"] == ["src/oauth.py", "src/new.py"]
+    assert done["attempts"] == 1
+    assert Path(done["log"]).read_text(encoding="utf-8") == "working on task-2\n"
+    assert [worker["task_id"] for worker in answer["workers"]] == ["task-2", "task-3"]
+    assert {worker["status"] for worker in answer["workers"]} == {"success"}
+    assert (project.reservations(), project.left_running()) == ([], [])
+
+
+def test_tasks_with_the_same_files_never_run_at_once_and_a_freed_place_is_filled(project: Project) -> None:
+    files = {f"t-{number}": [f"src/{number}.py"] for number in range(12)}
+    files |= {"t-1": ["src/0.py"], "t-4": ["src/three/**"], "t-3": ["src/three/a.py"], "t-8": ["src/7.py"]}
+    tasks = [{"taskId": task_id, "title": "fine", "files": named} for task_id, named in files.items()]
+    tasks[2]["title"] = "hold"  # strict rounds would wait for it
+    wave = project.wave(tasks, maxParallel=5)
+    with begun(project.folder, *project.words("wave", "run", wave, "--json")) as running:
+        until(lambda: len(project.of("end")) == 11)
+        project.go()
+        code, out, err = ended(running)
+    assert code == 0, out + err
+    assert set(statuses(json.loads(out)).values()) == {"completed"}
+    assert Counter(project.of("begin")) == dict.fromkeys(files, 1)
+    together = project.together()
+    assert together, "nothing ran side by side"
+    assert together.isdisjoint(map(frozenset, (("t-0", "t-1"), ("t-3", "t-4"), ("t-7", "t-8"))))
+
+
+def test_strict_rounds_wait_for_each_other(project: Project) -> None:
+    wave = project.wave([{"taskId": f"t-{number}", "title": "fine"} for number in range(4)], maxParallel=2)
+    answered(project.folder, *project.words("wave", "run", wave, "--rounds", "strict"))
+    last = max(event["at"] for event in project.events if event["task"] in ("t-0", "t-1"))
+    assert last < min(event["at"] for event in project.events if event["task"] in ("t-2", "t-3"))
+
+
+@pytest.mark.long
+def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project: Callable[..., Project]) -> None:
+    project = make_project(mcp=True)
+    failing = {
+        "hangs": ("hang orphan", "failed", "it ran longer than 20 s and was ended"),
+        "crashes": ("crash", "failed", "it ended with exit code 1"),
+        "unfinished": ("unfinished", "failed", "it ended with exit code 0"),
+        "blocks": ("block", "blocked", "it needs a person"),
+        "dies": ("die orphan", "failed", "it was killed by signal 9 (SIGKILL)"),
+        "loses": ("kill-supervisor orphan", "failed", "the process that kept its claim was killed"),
+        "conflicts": ("conflict", "completed", "Did conflicts."),
+        "loud": ("loud", "completed", "Did loud."),
+        "fine": ("fine", "completed", "Did fine."),
+    }
+    tasks = [{"taskId": task_id, "title": title, "files": [task_id]} for task_id, (title, _, _) in failing.items()]
+    tasks[0]["timeoutSeconds"] = 20
+    later = {"taskId": "later", "title": "fine", "dependsOn": ["conflicts"]}
+    vain = {"taskId": "vain", "title": "fine", "dependsOn": ["crashes"]}
+    wave = project.wave([*tasks, later, vain], maxParallel=5)
+    answer = answered(project.folder, *project.words("wave", "run", wave), code=4)
+    assert answer["status"] == "partial"
+    expected = {task_id: status for task_id, (_, status, _) in failing.items()}
+    assert statuses(answer) == {**expected, "later": "completed", "vain": "skipped"}
+    for task_id, (_, status, told) in failing.items():
+        row = answer["tasks"][task_id]
+        assert told in row["summary"]
+        assert project.header(task_id)["status"] == ("done" if status == "completed" else "blocked")
+        assert row["attempts"] == (2 if task_id == "conflicts" else 1)
+    assert {fault["task_id"] for fault in answer["errors"]} == {
+        task_id for task_id, status in statuses(answer).items() if status != "completed"
+    }
+    assert project.of("begin")[-2:] == ["conflicts", "later"], "a conflict is tried again when the others have ended"
+    assert "crashes" in answer["tasks"]["vain"]["summary"]
+    assert Path(answer["tasks"]["loud"]["log"]).stat().st_size > 50_000_000
+    assert len(project.of("orphan")) == 3
+    assert (project.reservations(), project.left_running()) == ([], [])
+    again = answered(project.folder, *project.words("wave", "run", wave), code=4)
+    assert statuses(again) == statuses(answer), "what has failed is not tried again unasked"
+    assert [row["attempts"] for row in again["tasks"].values()] == [row["attempts"] for row in answer["tasks"].values()]
+
+
+def test_a_failed_task_is_tried_again_as_often_as_settings_say(make_project: Callable[..., Project]) -> None:
+    project = make_project(retries=1)
+    wave = project.wave([{"taskId": "once", "title": "fail-once"}, {"taskId": "always", "title": "crash"}])
+    answer = answered(project.folder, *project.words("wave", "run", wave), code=4)
+    assert statuses(answer) == {"once": "completed", "always": "failed"}
+    assert Counter(project.of("begin")) == {"once": 2, "always": 2}
+    assert [answer["tasks"][task_id]["attempts"] for task_id in ("once", "always")] == [2, 2]
+
+
+def test_two_dispatchers_of_one_wave_do_each_task_once_and_tell_the_same(project: Project) -> None:
+    wave = project.wave([{"taskId": f"t-{number}", "title": "fine"} for number in range(6)], maxParallel=3)
+    words = project.words("wave", "run", wave, "--json")
+    with begun(project.folder, *words) as one, begun(project.folder, *words) as other:
+        (code, out, err), (other_code, other_out, other_err) = ended(one), ended(other)
+    assert (code, other_code) == (0, 0), err + other_err + out + other_out
+    assert json.loads(out) == json.loads(other_out)
+    assert set(statuses(json.loads(out)).values()) == {"completed"}
+    assert Counter(project.of("begin")) == dict.fromkeys((f"t-{number}" for number in range(6)), 1)
+
+
+@pytest.mark.long
+def test_a_dispatcher_killed_ten_times_leaves_a_wave_that_is_done_once(project: Project) -> None:
+    tasks = [{"taskId": f"t-{number}", "title": "fine", "files": [f"{number // 2}.py"]} for number in range(12)]
+    tasks[5]["dependsOn"] = ["t-0"]
+    tasks[7]["needsCodexReview"] = True
+    wave = project.wave(tasks, maxParallel=4)
+    words, chance = project.words("wave", "run", wave, "--json"), random.Random(7)
+    for _ in range(10):
+        enough = min(len(project.events) + chance.randrange(4), 20)
+        with begun(project.folder, *words) as running:
+            until(lambda enough=enough, running=running: len(project.events) >= enough or running.poll() is not None)
+            running.kill()
+    answer = answered(project.folder, *words[:-3], *project.words(), code=4)  # the review has no outcome
+    assert statuses(answer) == {task["taskId"]: "completed" for task in tasks}
+    assert set(Counter(project.of("begin")).values()) == {1}, "a task was begun twice"
+    assert answer["tasks"]["t-7"]["review"]["status"] == "completed"
+    assert {row["attempts"] for row in answer["tasks"].values()} == {1}
+    assert all(row["summary"] == f"Did {task_id}." for task_id, row in answer["tasks"].items())
+    assert project.together().isdisjoint(frozenset((f"t-{n}", f"t-{n + 1}")) for n in range(0, 12, 2))
+    assert (project.reservations(), project.left_running()) == ([], [])
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["ctrl-c", "sigterm"])
+def test_a_wave_that_is_stopped_puts_its_tasks_back(project: Project, number: int, times: int) -> None:
+    wave = project.wave([{"taskId": task_id, "title": "hang orphan"} for task_id in ("a", "b", "c")], maxParallel=2)
+    with begun(project.folder, *project.words("wave", "run", wave, "--json")) as running:
+        project.until_begun("a", "b")
+        before = {path: path.read_bytes() for path in project.tasks_dir.glob("c*.md")}
+        for _ in range(times):
+            running.send_signal(number)
+            if times > 1 and _ == 0:
+                assert running.stderr is not None
+                until(lambda: "Ctrl-C again" in running.stderr.readline())
+        code, out, _ = ended(running)
+    assert code == 4
+    assert set(statuses(json.loads(out)).values()) == {"skipped"}
+    assert [project.header(task_id)["status"] for task_id in "abc"] == ["active"] * 3
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert (project.reservations(), project.left_running()) == ([], [])
+
+
+def test_one_ctrl_c_lets_what_runs_be_finished_and_starts_nothing_more(project: Project) -> None:
+    wave = project.wave([{"taskId": "a", "title": "hold"}, {"taskId": "b", "title": "fine"}], maxParallel=1)
+    with begun(project.folder, *project.words("wave", "run", wave, "--json")) as running:
+        project.until_begun("a")
+        running.send_signal(signal.SIGINT)
+        assert running.stderr is not None
+        until(lambda: "Ctrl-C again" in running.stderr.readline())
+        project.go()
+        code, out, _ = ended(running)
+    assert code == 4
+    assert statuses(json.loads(out)) == {"a": "completed", "b": "skipped"}
+    assert project.of("begin") == ["a"]
+
+
+def test_a_review_that_asks_for_changes_makes_one_task_for_who_fixes_bugs(project: Project) -> None:
+    write_task(project.tasks_dir, "t-1", title="Login", files=["src/login.py"])
+    write_task(project.tasks_dir, "t-2", title="Logout")
+    wave = project.wave([{"taskId": "t-1", "needsReview": True}, {"taskId": "t-2", "needsCodexReview": True}])
+    answered(project.folder, *project.words("wave", "run", wave), code=4)
+    reviews = {path.stem: path for path in project.tasks_dir.glob("t-*-review-*.md")}
+    assert len(reviews) == 2
+
+
+def test_what_is_wrong_is_refused_before_anything_is_started_or_made(project: Project) -> None:
+    wave = project.wave([{"taskId": "a", "title": "fine", "agent": "scripte"}])
+    with begun(project.folder, *project.words("wave", "run", wave)) as running:
+        code, out, err = ended(running)
+    assert (code, out) == (2, "")
+    assert "tasks[0].agent: no agent 'scripte' is known, did you mean 'scripted'?" in err
+    assert [path.name for path in project.tasks_dir.iterdir()] == ["settings.json"]
+
+
+def test_an_agent_gets_its_own_variables_and_no_others(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOME_SECRET_KEY", "CLAUDECODE", "DIBS_CLAIM_FILE", "DIBS_BATCH", "LC_TEST"):
+        monkeypatch.setenv(name, "outer")
+    wave = project.wave([{"taskId": "a", "title": "fine"}])
+    answered(project.folder, *project.words("wave", "run", wave))
+    (event,) = (event for event in project.events if event["what"] == "begin")
+    inner = event["environment"]
+    assert {"SOME_SECRET_KEY", "CLAUDECODE", "DIBS_BATCH"}.isdisjoint(inner)
+    assert inner["LC_TEST"] == "outer"
+    assert inner["DIBS_TASK_ID"] == "a"
+    assert Path(inner["DIBS_CLAIM_FILE"]).is_relative_to(project.tasks_dir)
+    assert Path(inner["DIBS_CLAIM_FILE"]).stat().st_mode & 0o077 == 0
+
+
+def test_a_coordinator_starts_a_wave_and_reads_what_it_came_to(project: Project) -> None:
+    arguments = {"wave": 3, "tasks": [{"taskId": "a", "title": "hold"}, {"taskId": "b", "title": "fine"}]}
+    with served(project.folder, "--tasks-dir", project.tasks_dir, "--profile", "coordinator") as wire:
+        planned = wire.call("plan_wave", **arguments)
+        started = wire.call("run_wave", **arguments)
+        assert "code" not in started, started
+        assert planned["rounds"] == started["rounds"] == [["a", "b"]]
+        assert planned["run_id"] == started["run_id"]
+        again = wire.call("run_wave", **arguments)
+        assert "already" in again["message"]
+        project.until_begun("a")
+        now = wire.call("get_wave", run_id=started["run_id"])
+        assert (now["status"], now["tasks"]["a"]["status"]) == ("running", "running")
+        wire.close_stdin()  # the coordinator goes away, and the wave goes on
+        wire.ended()
+    project.go()
+    with served(project.folder, "--tasks-dir", project.tasks_dir, "--profile", "coordinator") as wire:
+        found = until(lambda: _ended(wire.call("get_wave", run_id=started["run_id"], wait_seconds=50)))
+    assert statuses(found) == {"a": "completed", "b": "completed"}
+    assert found["status"] == "completed"
+    until(lambda: not project.left_running())
+
+
+def _ended(answer: dict[str, object]) -> dict[str, object] | None:
+    return answer if answer["status"] != "running" else None
+
+
+@pytest.mark.parametrize("batch", ["", "b"], ids=["all", "batch"])
+def test_agents_pull_until_nothing_is_ready(project: Project, batch: str) -> None:
+    for number in range(5):
+        write_task(project.tasks_dir, f"t-{number}", title="fine", depends_on=["t-0"] if number == 4 else [])
+    write_task(project.tasks_dir, "t-5", title="crash")
+    if batch:
+        ran(project.folder, *project.words("batch", "create", batch, *(f"t-{number}" for number in range(6))))
+        write_task(project.tasks_dir, "other", title="fine")
+    words = project.words("run", "--agents", "scripted:3", *(["--batch", batch] if batch else []))
+    answer = answered(project.folder, *words, code=4)
+    assert statuses(answer) == {**{f"t-{number}": "completed" for number in range(5)}, "t-5": "failed"}
+    assert Counter(project.of("begin")) == dict.fromkeys((f"t-{number}" for number in range(6)), 1)
+    assert project.reservations() == []
+
+
+def test_agents_stop_after_as_many_tasks_as_they_are_told(project: Project) -> None:
+    for number in range(5):
+        write_task(project.tasks_dir, f"t-{number}", title="fine")
+    answer = answered(project.folder, *project.words("run", "--agents", "scripted:2", "--max-tasks", "3"))
+    assert len(statuses(answer)) == len(project.of("begin")) == 3
