@@ -113,6 +113,10 @@ class Client(Program, ABC):
     def served_by(self, url: str) -> Mapping[str, str]:
         """What the environment must have so that the model is asked at ``url``."""
 
+    def service_words(self, url: str) -> list[str]:
+        """The arguments that say so, for a program that does not look into the environment."""
+        return []
+
     @abstractmethod
     def answer(self, stdout: str) -> str:
         """The program's last words, out of what it printed."""
@@ -143,7 +147,7 @@ class Client(Program, ABC):
         """The same, beside the test. Killed when the block ends, if it still lives."""
         with serving(self.dialect, script) as service:
             process = subprocess.Popen(
-                self.command(*self.prompt_words(prompt), *arguments),
+                self.command(*self.prompt_words(prompt), *self.service_words(service.url), *arguments),
                 cwd=self.project,
                 env={**self.environment(), **self.served_by(service.url)},
                 stdin=subprocess.DEVNULL,

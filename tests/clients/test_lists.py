@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from claude_code import Claude
 from client import Client, Program
+from codex_cli import Codex
 from gemini_cli import Gemini
 
 from dibs.registry import tools_of
@@ -22,10 +23,6 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 CLAUDE_S, GEMINI_S = 0, 1
 TOOL_IS_ERROR = 5
-
-
-class Codex(Program):
-    name = "codex"
 
 
 class Inspector(Program):

@@ -143,7 +143,7 @@ def _hand_over(attempt: _Attempt, given: GivenClaim) -> ClaimResult:
         session.store.refresh(after=time.monotonic())
         taken = session.store.change(lambda hold: _standing(attempt, hold, mine))
         if taken is not None:
-            given.handed_over = True
+            given.hand_over()
             return taken.result
         told = f"You were started for {mine.id} alone, and your claim on it is over: change nothing for it, and stop"
     return _nothing(told)

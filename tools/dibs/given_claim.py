@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +26,12 @@ class GivenClaim:
         self._path = path
         self.handed_over = False
 
+    def hand_over(self) -> None:
+        """It has been told; leave a sign of it for whoever made the claim."""
+        self.handed_over = True
+        with suppress(OSError):
+            sign_of(self._path).touch()
+
     def read(self) -> TheClaim:
         """The claim.
 
@@ -39,6 +46,11 @@ class GivenClaim:
                 "leave the task to whoever started you",
                 path=str(self._path),
             ) from exc
+
+
+def sign_of(claim_file: Path) -> Path:
+    """What is there once an agent was told of the claim in this file."""
+    return claim_file.with_suffix(".told")
 
 
 def given_claim(path: Path | None) -> GivenClaim | None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from dibs.store.dispatch_settings import PERMISSIONS, Agent, Dispatch
 from dibs.store.settings import CLAIM_FILE_VARIABLE, TASKS_DIR_VARIABLE
 from dibs_server.clients.values import Value
-from dibs_server.dispatch.gemini_home import PLACE, make_gemini_home
+from dibs_server.dispatch.gemini_home import lay_gemini_home
 from dibs_server.dispatch.words import fill
 
 SERVER = "dibs"
+GEMINI_HOME = "{gemini_home}"
 MODEL = "{model}"
 AS_IT_IS = ("", "inherit")
 """Names of models that leave the choice to the agent."""
@@ -64,14 +65,21 @@ def server_entry(agent: Agent, start: Start) -> dict[str, Value]:
     return {"command": command, "args": [*args], "env": {**_server_environment(start)}, **agent.server}
 
 
+def has_server(agent: Agent) -> bool:
+    """Whether it is given the server; other programs find their task by their variables."""
+    words = (*agent.command, *agent.environment.values())
+    return any(place in word for word in words for place in ("{mcp_config}", "{mcp_toml}", GEMINI_HOME))
+
+
 def write_places(agent: Agent, start: Start, outer: Mapping[str, str]) -> None:
     """Write what the agent and its server look for, for this user's eyes only: whoever has a token may end its claim.
-    Raises OSError, SettingsError."""
+    ``outer`` says where the user is at home. Raises OSError, SettingsError."""
     server = server_entry(agent, start)
     _write(start.claim_file, {"id": start.task_id, "claim_token": start.token})
     _write(start.mcp_config, {"mcpServers": {SERVER: server}})
-    if any(PLACE in word for word in (*agent.command, *agent.environment.values())):
-        make_gemini_home(start.gemini_home, outer, SERVER, server)
+    if any(GEMINI_HOME in word for word in (*agent.command, *agent.environment.values())):
+        users = Path(outer.get("GEMINI_CLI_HOME") or outer.get("HOME") or Path.home())
+        lay_gemini_home(start.gemini_home, users / ".gemini", SERVER, server)
 
 
 def _write(path: Path, value: Mapping[str, Value]) -> None:
@@ -100,19 +108,22 @@ def _server_environment(start: Start) -> dict[str, str]:
 
 
 def _values(agent: Agent, start: Start) -> dict[str, str]:
-    command, *args = server_command(start.tasks_dir)
-    pairs = ", ".join(f"{name} = {json.dumps(value)}" for name, value in _server_environment(start).items())
-    # a JSON text is a TOML one too, and so is a list of them
-    toml = f"{{command = {json.dumps(command)}, args = {json.dumps(args)}, env = {{{pairs}}}}}"
     return {
         "{prompt}": start.prompt,
         MODEL: _model(agent, start),
         "{mcp_config}": str(start.mcp_config),
-        "{mcp_toml}": toml,
-        PLACE: str(start.gemini_home),
+        "{mcp_toml}": _toml(server_entry(agent, start)),
+        GEMINI_HOME: str(start.gemini_home),
         "{task_id}": start.task_id,
         "{cwd}": str(start.cwd),
     }
+
+
+def _toml(value: Value) -> str:
+    """A value as TOML has it in one line: as JSON does, but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _model(agent: Agent, start: Start) -> str:

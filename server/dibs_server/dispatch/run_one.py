@@ -15,6 +15,7 @@ from types import FrameType
 
 from dibs import outcomes
 from dibs.claim_next_task import ClaimRequest, ClaimResult, claim_next_task
+from dibs.given_claim import sign_of
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.processes import mark_of
@@ -23,7 +24,7 @@ from dibs.store.settings import CLAIM_FILE_VARIABLE, environment
 from dibs.store.task_store import TaskStore
 from dibs.waves.prompt import agent_prompt
 from dibs_server.dispatch.agent_output import read_report
-from dibs_server.dispatch.agents import Start, command_of, environment_of, write_places
+from dibs_server.dispatch.agents import Start, command_of, environment_of, has_server, write_places
 from dibs_server.dispatch.attendance import CLAIM_SECONDS, Attendance, patiently
 from dibs_server.dispatch.child import Child, Ended
 from dibs_server.dispatch.judging import conclude
@@ -59,6 +60,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         self._interrupted = threading.Event()
         self._child: Child | None = None
+        self._has_server = False
         self.progress = Progress(
             task_id=self.order.task_id,
             agent=self.order.agent,
@@ -111,6 +113,7 @@ class Supervisor:
             agent = dispatch.agents[self.order.agent]
             start = self._start_of(claimed)
             write_places(agent, start, environment())
+            self._has_server = has_server(agent)
             around = environment_of(agent, dispatch, start, environment())
             child = Child(command_of(agent, start), output, around, start.cwd)
         except OSError as exc:
@@ -157,6 +160,8 @@ class Supervisor:
         report = read_report(output)
         said = report.error or report.last_words
         told += f"; it said: {outcomes.one_line(said)}" if said else ""
+        if self._has_server and isinstance(ended, Ended) and not sign_of(self._claim_file).exists():
+            told += "; it never asked for its task, see whether its server `dibs` came up"
         self._note(tokens=report.tokens, cost_usd=report.cost_usd)
         self.progress = conclude(
             self.session, self.folder, self.order, self.progress, told, output,

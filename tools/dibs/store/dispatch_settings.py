@@ -52,9 +52,7 @@ class Agent(Section):
     models: Mapping[str, str] = Field({}, description="What waves call models, and what this program calls them.")
     environment: Mapping[str, str] = Field({}, description="Variables to set, filled in like `command`.")
     inherits: tuple[str, ...] = Field((), description="Variables it gets besides those that all agents get; globs.")
-    server: Mapping[str, bool | str] = Field(
-        {}, description="Further keys for the server's entry in {mcp_config} and {gemini_home}."
-    )
+    server: Mapping[str, bool | int | str] = Field({}, description="Further keys for the entry of its server.")
 
     @field_validator("command")
     @classmethod
@@ -92,9 +90,10 @@ DEFAULT_AGENTS: Mapping[str, Agent] = {
         ),
         permissions=("--approval-mode", "auto_edit", "--skip-trust"),
         models={"opus": "gemini-2.5-pro", "sonnet": "gemini-2.5-flash", "haiku": "gemini-2.5-flash-lite"},
-        environment={"GEMINI_CLI_HOME": "{gemini_home}"},
+        # without a launcher in between, which would be killed alone
+        environment={"GEMINI_CLI_HOME": "{gemini_home}", "GEMINI_CLI_NO_RELAUNCH": "true"},
         inherits=(
-            "GEMINI_API_KEY", "GEMINI_MODEL", "GEMINI_CLI_NO_RELAUNCH", "GOOGLE_*", "CLOUDSDK_CONFIG", "GCLOUD_PROJECT",
+            "GEMINI_API_KEY", "GEMINI_MODEL", "GOOGLE_*", "CLOUDSDK_CONFIG", "GCLOUD_PROJECT",
         ),
         server={"trust": True},
     ),
@@ -102,8 +101,11 @@ DEFAULT_AGENTS: Mapping[str, Agent] = {
         command=(
             "codex", "exec", "--json", "--model={model}", "-c", "mcp_servers.dibs={mcp_toml}", PERMISSIONS, "{prompt}",
         ),
-        permissions=("--sandbox", "workspace-write"),
-        inherits=("OPENAI_*", "CODEX_*"),
+        permissions=("--sandbox", "workspace-write", "--skip-git-repo-check"),
+        inherits=("CODEX_HOME", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_CA_CERTIFICATE", "OPENAI_*", "AZURE_*"),
+        server={
+            "enabled": True, "required": True, "startup_timeout_sec": 60, "default_tools_approval_mode": "approve",
+        },
     ),
 }  # fmt: skip
 
