@@ -296,3 +296,83 @@ def test_what_cannot_be_updated_is_named(door: Entrance, tasks_dir: Path) -> Non
     refused(door.call("update_task", id="bad", tags=["b"]), "invalid_task", "bad.md:3")
     refused(door.call("update_task", id="t-9", tags=["b"]), "not_found", "t-9")
     assert flawed.read_bytes() == before
+
+
+# plan_wave
+
+ROW_KEYS = {"task_id", "title", "agent", "model", "kind", "files", "round", "state", "why", "review"}
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claude and a codex that can be found, and nothing else."""
+    for name in ("claude", "codex"):
+        program = write_file(tmp_path / "bin" / name, "#!/bin/sh\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_wave_is_planned_and_nothing_is_changed(door: Entrance, tasks_dir: Path, stranger: Session) -> None:
+    write_task(tasks_dir, "t-1", title="Paint", files=["src/**"])
+    write_task(tasks_dir, "t-2", "done")
+    write_task(tasks_dir, "t-3")
+    claim(stranger, "t-3")
+    before = files(tasks_dir)
+    answer = door.call(
+        "plan_wave",
+        wave=2,
+        maxParallel=3,
+        tasks=[
+            {"taskId": "T-1", "model": "opus", "needsReview": True},
+            {"taskId": "t-2"},
+            {"taskId": "t-3"},
+            {"taskId": "new", "title": "New", "targetFiles": ["src/api.py"], "agent": "codex", "kind": "research"},
+        ],
+    )
+    assert answer.keys() == {
+        "run_id", "wave", "max_parallel", "rounds", "tasks", "agents", "message", "warnings"
+    }  # fmt: skip
+    assert (answer["wave"], answer["max_parallel"], answer["rounds"]) == (2, 3, [["t-1"], ["new"]])
+    assert answer["run_id"].startswith("wave-")
+    assert answer["message"] == (
+        "1 task skipped (already complete), 1 task claimed by others, 2 tasks in 2 rounds"
+    )  # fmt: skip
+    assert answer["warnings"] == ["new waits for t-1: both may change src/api.py"]
+    assert all(row.keys() == ROW_KEYS for row in answer["tasks"])
+    assert [(row["task_id"], row["round"], row["state"], row["why"]) for row in answer["tasks"]] == [
+        ("t-1", 1, "ready", ""), ("t-2", 0, "done", "already complete"), ("t-3", 0, "held", "claimed by claude"),
+        ("new", 2, "new", ""),
+    ]  # fmt: skip
+    first = answer["tasks"][0]
+    assert (first["title"], first["model"], first["review"], first["files"]) == ("Paint", "opus", True, ["src/**"])
+    assert [(row["agent"], row["program"]) for row in answer["agents"]] == [("claude", "claude"), ("codex", "codex")]
+    assert answer["agents"][1]["permissions"] == ["--sandbox", "workspace-write"]
+    assert files(tasks_dir) == before
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        ({"title": "A"}, ["tasks[1].taskId", "required"]),
+        ({"taskId": "B", "agent": "gemini"}, ["tasks[1].agent", "there is no program gemini", "settings.json"]),
+        ({"taskId": "A"}, ["tasks[1].taskId", "A is that of tasks[0]"]),
+        ({"taskId": "b", "target_files": ["x"]}, ["tasks[1].target_files", "there is no such field"]),
+        ({"taskId": "b", "files": ["../x"]}, ["tasks[1].files", "../x is outside the repository"]),
+        ({"taskId": "b", "dependsOn": ["a"]}, ["tasks: a → b → a"]),
+    ],
+    ids=str,
+)
+def test_a_wave_with_a_fault_is_refused_before_anything_starts(
+    door: Entrance, tasks_dir: Path, task: dict[str, object], told: list[str]
+) -> None:
+    tasks = [{"taskId": "a", "title": "A", "dependsOn": ["b"]}, task]
+    refused(door.call("plan_wave", tasks=tasks), "invalid_arguments", *told)
+    assert files(tasks_dir) == {}
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_wave_may_come_as_json_text_and_null_counts_as_left_out(door: Entrance) -> None:
+    answer = door.call("plan_wave", tasks='[{"taskId": "a", "title": "A", "files": null, "kind": null}]')
+    assert answer["rounds"] == [["a"]]
