@@ -58,8 +58,12 @@ class Driver:
 
     def _process(self, kind: str, name: str) -> Process:
         client = {"gemini": "gemini-cli-mcp-client", "claude": "claude-code"}.get(name, "")
-        store = TaskStore(self.folder, now=self.clock, host="h1")
-        return Process(kind, name, Session(store, client=client, server=kind == "server", person=kind == "person"))
+
+        def begin() -> Session:
+            store = TaskStore(self.folder, now=self.clock, host="h1")
+            return Session(store, client=client, server=kind == "server", person=kind == "person")
+
+        return Process(kind, name, begin)
 
     def _one(self, at: int) -> Process:
         return self.processes[at % len(self.processes)]
