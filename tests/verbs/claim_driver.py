@@ -17,9 +17,8 @@ from dibs.session import Call, Session
 from dibs.store.claims import new_token
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
-from support import Clock, age, call, write_file
+from support import MEMORY, Clock, age, call, write_file
 
-MEMORY = Path("/dev/shm")
 ENDED = ("done", "cancelled", "failed")
 VERBS = {
     "completed": ("complete_task", "summary"),
