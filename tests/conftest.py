@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from dibs.session import Session
 from dibs.store import places, steps
 from dibs.store.task_store import TaskStore
-from support import Clock
+from support import MEMORY, Clock
 
 GEMINI = "gemini-cli-mcp-client"
 
@@ -25,6 +26,17 @@ def tasks_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "tasks"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def memory_dir(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one, for tests that wait for a disk and would prove no more by that: whoever
+    is killed there leaves behind what it would leave on a disk."""
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="dibs-test-", dir=MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

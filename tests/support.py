@@ -18,6 +18,7 @@ from dibs.store.settings import Settings
 from dibs.store.task import Task, make_task
 from dibs.store.task_file import read_task_file
 
+MEMORY = Path("/dev/shm")
 NOON = datetime(2026, 1, 22, 12, 0, tzinfo=UTC)
 LONG_AGO_SECONDS = 60
 

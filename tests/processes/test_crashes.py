@@ -139,8 +139,8 @@ def test_a_death_while_taking_a_claim_up_leaves_one_that_can_be_taken_up(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_death_at_any_call_to_the_file_system_is_survived(tmp_path: Path, when: str) -> None:
-    program = [sys.executable, str(PROGRAMS / "crash_everywhere.py"), str(tmp_path), when]
+def test_a_death_at_any_call_to_the_file_system_is_survived(memory_dir: Path, when: str) -> None:
+    program = [sys.executable, str(PROGRAMS / "crash_everywhere.py"), str(memory_dir), when]
     ran = subprocess.run(
         program, capture_output=True, text=True, encoding="utf-8", timeout=PATIENCE_SECONDS, check=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,12 @@ RENEWALS = 8 * 60 * 60 // 40
 PATIENCE_SECONDS = 110
 
 
-def test_eight_hours_of_one_server_leave_nothing_behind_but_the_journal(tmp_path: Path) -> None:
+def test_eight_hours_of_one_server_leave_nothing_behind_but_the_journal(memory_dir: Path) -> None:
     command = [sys.executable, str(LONG_LIFE), "--renewals", str(RENEWALS), "--laps", "10", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    environment = {**os.environ, "TMPDIR": str(memory_dir)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     (report,) = json.loads(done.stdout)
     assert len(report["checks"]) == 10

@@ -54,6 +54,17 @@ def respell(path: Path, **spoilt: Any) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
+def doctor_of_codex(home: Home, line: str, other: str) -> DoctorResult:
+    """What the doctor says when, in what was set up, this line is another one."""
+    write_task(home.project / "tasks", "t-1")
+    set_up(SetupRequest("codex", "user", write=True), OURS, home.places, again="")
+    config = home.places.user_config("codex")
+    written = config.read_text(encoding="utf-8")
+    assert line in written
+    config.write_text(written.replace(line, other), encoding="utf-8")
+    return examine_client("codex", home.places, home.environment, home.project)
+
+
 def told(result: DoctorResult) -> list[tuple[str, str]]:
     return [(finding.kind, finding.severity) for finding in result.findings]
 
@@ -158,11 +169,8 @@ def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option
     ("line", "name"),
     [("required = true\n", "required"), ('default_tools_approval_mode = "approve"\n', "default_tools_approval_mode")],
 )
-def test_codex_without_what_makes_tools_usable_is_told(line: str, name: str, doctor: Doctor, home: Home) -> None:
-    doctor("codex")
-    config = home.places.user_config("codex")
-    config.write_text(config.read_text(encoding="utf-8").replace(line, ""), encoding="utf-8")
-    result = examine_client("codex", home.places, home.environment, home.project)
+def test_codex_without_what_makes_tools_usable_is_told(line: str, name: str, home: Home) -> None:
+    result = doctor_of_codex(home, line, "")
     assert told(result) == [("tools", "warning")]
     assert f"has no `{name}" in result.findings[0].text
 
@@ -189,12 +197,8 @@ def test_tools_that_gemini_keeps_from_its_agent_are_told(
 
 
 @pytest.mark.parametrize(("name", "kept"), [("enabled_tools", "complete_task"), ("disabled_tools", "claim_next_task")])
-def test_tools_that_codex_keeps_from_its_agent_are_told(name: str, kept: str, doctor: Doctor, home: Home) -> None:
-    doctor("codex")
-    config = home.places.user_config("codex")
-    required = f'required = true\n{name} = ["claim_next_task"]\n'
-    config.write_text(config.read_text(encoding="utf-8").replace("required = true\n", required), encoding="utf-8")
-    result = examine_client("codex", home.places, home.environment, home.project)
+def test_tools_that_codex_keeps_from_its_agent_are_told(name: str, kept: str, home: Home) -> None:
+    result = doctor_of_codex(home, "required = true\n", f'required = true\n{name} = ["claim_next_task"]\n')
     assert told(result) == [("tools", "error")]
     assert f" keeps {kept} from " in result.findings[0].text
 

@@ -17,9 +17,8 @@ from dibs.session import Call, Session
 from dibs.store.claims import new_token
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
-from support import Clock, age, call, write_file
+from support import MEMORY, Clock, age, call, write_file
 
-MEMORY = Path("/dev/shm")
 ENDED = ("done", "cancelled", "failed")
 VERBS = {
     "completed": ("complete_task", "summary"),
@@ -58,8 +57,12 @@ class Driver:
 
     def _process(self, kind: str, name: str) -> Process:
         client = {"gemini": "gemini-cli-mcp-client", "claude": "claude-code"}.get(name, "")
-        store = TaskStore(self.folder, now=self.clock, host="h1")
-        return Process(kind, name, Session(store, client=client, server=kind == "server", person=kind == "person"))
+
+        def begin() -> Session:
+            store = TaskStore(self.folder, now=self.clock, host="h1")
+            return Session(store, client=client, server=kind == "server", person=kind == "person")
+
+        return Process(kind, name, begin)
 
     def _one(self, at: int) -> Process:
         return self.processes[at % len(self.processes)]

@@ -237,8 +237,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
     def die(self, at: int) -> None:
         at %= len(self.processes)
         dead = self.processes[at]
-        dead.session.close()
-        dead.locked = False
+        dead.die()
         self.processes[at] = self._process(dead.kind, dead.name)
 
     # hands that know nothing of Dibs
@@ -311,7 +310,7 @@ class ClaimMachine(Driver, RuleBasedStateMachine):
                 self._all_die_and_everything_is_taken_up()
         finally:
             for process in self.processes:
-                process.session.close()
+                process.die()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _all_die_and_everything_is_taken_up(self) -> None:

@@ -6,10 +6,11 @@ Nothing here imports the store. Files are read by splitting lines, claims are re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeGuard
 
 OURS = ("status", "assignee", "claim", "attempts", "completed_at", "outcome", "commit")
@@ -167,11 +168,11 @@ class Past:
 
 @dataclass(eq=False)
 class Process:
-    """A server or a shell: what it believes to hold, and what it ever held."""
+    """A server or a shell: what it believes to hold, and what it ever held. It opens its store when it first calls."""
 
     kind: str
     name: str
-    session: Any
+    begin: Callable[[], Any]
     locked: bool = False
     held: dict[str, Record] = field(default_factory=dict)
     past: set[str] = field(default_factory=set)
@@ -181,6 +182,15 @@ class Process:
     callers: set[str] = field(default_factory=set)
     several: bool = False
     gave_up: bool = False
+
+    @cached_property
+    def session(self) -> Any:
+        return self.begin()
+
+    def die(self) -> None:
+        self.locked = False
+        if "session" in vars(self):
+            self.session.close()
 
     def took(self, task_id: str, record: Record) -> None:
         if task_id in self.held:

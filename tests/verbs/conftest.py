@@ -12,8 +12,7 @@ import pytest
 from stage import Play, Stage, every_order, every_pair
 
 from dibs.store import steps
-
-MEMORY = Path("/dev/shm")
+from support import MEMORY
 
 
 @pytest.fixture

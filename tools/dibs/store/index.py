@@ -65,7 +65,7 @@ class Index:
         self._settings: Settings | None = None
         self._scanned: Scanned | None = None
         self._mark = ""
-        self._rows = Rows()
+        self._rows: Rows | None = None
         self._shared = ""
         self._unusable = ""
         self._share_at = 0.0
@@ -241,7 +241,7 @@ class Index:
             return
         mark = _mark(settings)
         if self._settings is not None and mark != self._mark:
-            self._rows, self._shared = Rows(), ""
+            self._rows, self._shared = None, ""
         self._settings, self._mark = settings, mark
 
     @property
@@ -277,7 +277,7 @@ class Index:
             named = f"{self._pointer.name}-{secrets.token_hex(4)}.sqlite"
             path = self._folder / named
             try:
-                self._rows.save(path)
+                self._rows_in_use().save(path)
                 publish(self._pointer, named.encode(), hold.tmp)
             except (sqlite3.Error, OSError):
                 path.unlink(missing_ok=True)  # memory it is; nothing depends on it
@@ -293,10 +293,17 @@ class Index:
                 if not path.name.startswith(self._shared) and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
 
+    def _rows_in_use(self) -> Rows:
+        """New ones in memory are made for the first question only: most processes find shared ones before that."""
+        if self._rows is None:
+            with self._lock:
+                self._rows = self._rows or Rows()
+        return self._rows
+
     def _ask(self, question: Callable[[Rows], T]) -> T:
         """The answer of the rows; when they cannot be written any more, of a copy in memory; when they turn out to be
         broken, of new ones."""
-        rows = self._rows
+        rows = self._rows_in_use()
         try:
             return question(rows)
         except sqlite3.Error as error:
@@ -304,7 +311,7 @@ class Index:
                 if self._rows is rows:
                     self._unusable, self._shared = self._shared, ""
                     self._rows = self._rescued(rows, error)
-                return question(self._rows)
+                return question(self._rows_in_use())
 
     def _rescued(self, rows: Rows, error: sqlite3.Error) -> Rows:
         if isinstance(error, sqlite3.OperationalError):  # the disk is full, the file was deleted: what it says is right

@@ -107,16 +107,16 @@ def file_system_of(path: Path, mounts: str | None = None) -> str:
             mounts = MOUNTS.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-    wanted, found = path.resolve(), ""
+    wanted, found = f"{path.resolve()}/", ""
     deepest = -1
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(" "), right.split(" ")[0]
         if len(fields) < 5 or not kind:
             continue
-        place = Path(_unescaped(fields[4]))
-        if wanted.is_relative_to(place) and len(place.parts) >= deepest:
-            deepest, found = len(place.parts), kind
+        place = f"{_unescaped(fields[4]).rstrip('/')}/"
+        if wanted.startswith(place) and len(place) >= deepest:
+            deepest, found = len(place), kind
     return found
 
 

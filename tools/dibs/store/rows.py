@@ -55,7 +55,7 @@ CREATE INDEX dependency_path ON dependency (path);
 CREATE TABLE change (key BLOB PRIMARY KEY, seq INTEGER, id TEXT, status TEXT) WITHOUT ROWID;
 CREATE INDEX change_seq ON change (seq);
 """
-MEMBERS = "CREATE TEMP TABLE member (list TEXT, key BLOB, PRIMARY KEY (list, key)) WITHOUT ROWID"
+MEMBERS = "CREATE TEMP TABLE IF NOT EXISTS member (list TEXT, key BLOB, PRIMARY KEY (list, key)) WITHOUT ROWID"
 """The lists of keys that were asked for, of this connection alone: no claim goes through ten thousand anew."""
 ROW = "path, state, kind, content"
 STATE = struct.Struct(">qqqQ")
@@ -88,7 +88,6 @@ class Rows:
         self._all("PRAGMA synchronous = OFF")
         self._all("PRAGMA journal_mode = TRUNCATE")
         self._all("PRAGMA temp_store = MEMORY")
-        self._all(MEMBERS)
         self._known_members: set[str] = set()
         ((self._generation,),) = self._all("SELECT generation FROM meta")
 
@@ -264,6 +263,7 @@ class Rows:
         mark = _mark_of(among)
         with self._lock:
             if among and mark not in self._known_members:
+                self._sqlite.execute(MEMBERS)
                 self._sqlite.execute(
                     "INSERT OR IGNORE INTO member SELECT ?, CAST(value AS BLOB) FROM json_each(?)", (mark, among)
                 )

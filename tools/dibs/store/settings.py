@@ -173,6 +173,9 @@ class Settings(Section):
         return bare
 
 
+DEFAULTS = Settings()
+
+
 def load_settings(tasks_dir: Path) -> Settings:
     """Read ``settings.json`` of a tasks directory; the defaults where there is none.
 
@@ -184,7 +187,7 @@ def load_settings(tasks_dir: Path) -> Settings:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        return Settings()
+        return DEFAULTS
     except (IsADirectoryError, PermissionError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} cannot be read ({exc}); mend it or move it away", path=str(path)) from exc
     try:

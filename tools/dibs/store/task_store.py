@@ -26,7 +26,7 @@ from dibs.store.mutex import StartOver
 from dibs.store.places import file_system_of, is_trusted, repository_of, roots_of
 from dibs.store.publish import Signature, publish_new, replace_unchanged, write_temporary
 from dibs.store.reading import Row, StoredTask, nested, read_row, read_stored
-from dibs.store.settings import LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
+from dibs.store.settings import DEFAULTS, LEDGER_FOLDER, SETTINGS_FILE, Settings, load_settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task, make_task
 
@@ -74,7 +74,7 @@ class TaskStore:
         self._own_writes: OrderedDict[str, Signature] = OrderedDict()
         self._trusted = False
         self._settings_file = tasks_dir / SETTINGS_FILE
-        self._settings = Settings()
+        self._settings = DEFAULTS
         self._settings_read: Signature | str | None = "never"
 
     @property
