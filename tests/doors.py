@@ -15,12 +15,13 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from dibs.arguments import validate
-from dibs.registry import TOOLS, Tool
+from dibs.registry import Tool
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.task_store import TaskStore
 from dibs_server.cli.from_table import POSITIONAL, SEVERAL
 from dibs_server.cli.program import program
+from dibs_server.dispatch.registry import ALL_TOOLS
 from dibs_server.mcp_server.door import Door
 
 ERAS = ("auto", "legacy")
@@ -52,7 +53,7 @@ class Entrance:
 
 
 def tool_named(name: str) -> Tool:
-    return next(tool for tool in TOOLS if tool.name == name)
+    return next(tool for tool in ALL_TOOLS if tool.name == name)
 
 
 @contextmanager

@@ -8,15 +8,19 @@ import click
 import pytest
 
 from dibs import __version__
-from dibs.registry import TOOLS, Tool
+from dibs.registry import Tool
 from dibs_server.cli.console import EXIT_CODES
 from dibs_server.cli.from_table import POSITIONAL, SEVERAL
 from dibs_server.cli.program import program
+from dibs_server.dispatch.registry import ALL_TOOLS
 from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
-BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench", "work", "logs", "batch"}
-GROUPS = {"bench", "batch"}
+BESIDES = {
+    "init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench", "work", "logs", "batch", "wave", "run",
+    "run-one",
+}  # fmt: skip
+GROUPS = {"bench", "batch", "wave"}
 OF_THE_COMMAND_LINE = {
     "doctor": {"client"},
     "wait": {"timeout"},
@@ -24,8 +28,9 @@ OF_THE_COMMAND_LINE = {
     "batch summary": {"markdown"},
 }
 """Options beside the arguments of the tool."""
-FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook"}
-every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
+FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook", "run-one"}
+FROM_A_FILE = {"wave plan", "wave start"}
+every_row = pytest.mark.parametrize("row", ALL_TOOLS, ids=lambda row: row.command)
 
 
 def command_of(row: Tool) -> click.Command:
@@ -41,8 +46,10 @@ def commands_of(group: str) -> dict[str, click.Command]:
 
 
 def test_the_subcommands_are_the_rows_and_few_more() -> None:
-    assert program.commands.keys() == {row.command.split()[0] for row in TOOLS} | BESIDES
-    assert commands_of("batch").keys() == {"wait", *(r.command.split()[1] for r in TOOLS if " " in r.command)}
+    assert program.commands.keys() == {row.command.split()[0] for row in ALL_TOOLS} | BESIDES
+    for group, more in (("batch", "wait"), ("wave", "run")):
+        rows = (row.command.split() for row in ALL_TOOLS)
+        assert commands_of(group).keys() == {more, *(words[1] for words in rows if words[0] == group)}
 
 
 @pytest.mark.parametrize("name", sorted(program.commands))
@@ -66,7 +73,7 @@ def test_the_flags_are_the_arguments_with_dashes(row: Tool) -> None:
     for name in OF_THE_COMMAND_LINE.get(row.command, set()):
         assert f"--{name}" in options.pop(name)
     assert options == {**expected, "tasks_dir": ["--tasks-dir"], "as_json": ["--json"]}
-    several = [name for name in SEVERAL if name in fields]
+    several = [name for name in SEVERAL if name in fields] + ["file"] * (row.command in FROM_A_FILE)
     assert positional == [*(name for name in POSITIONAL if name in fields and fields[name].is_required()), *several]
 
 
@@ -99,8 +106,8 @@ def test_every_subcommand_for_people_can_answer_in_json(name: str) -> None:
 
 def test_the_help_lists_every_subcommand_and_the_exit_codes() -> None:
     text = run_dibs("--help").stdout
-    for name in program.commands:
-        assert f"  {name} " in text
+    for name, command in program.commands.items():
+        assert (f"  {name} " in text) is not command.hidden
     for told in ("0 done", "2 usage", "3 nothing to claim", "4 refused", "5 not found", "6 invalid", "7 busy"):
         assert told in " ".join(text.split())
 

@@ -13,7 +13,7 @@ from client import Client, Program
 from codex_cli import Codex
 from gemini_cli import Gemini
 
-from dibs.registry import tools_of
+from dibs_server.dispatch.registry import tools_of
 from documents import fenced
 from support import header, write_file, write_task
 from wire import DIBS

@@ -347,7 +347,7 @@ def test_a_wave_is_planned_and_nothing_is_changed(door: Entrance, tasks_dir: Pat
     first = answer["tasks"][0]
     assert (first["title"], first["model"], first["review"], first["files"]) == ("Paint", "opus", True, ["src/**"])
     assert [(row["agent"], row["program"]) for row in answer["agents"]] == [("claude", "claude"), ("codex", "codex")]
-    assert answer["agents"][1]["permissions"] == ["--sandbox", "workspace-write"]
+    assert answer["agents"][1]["permissions"] == ["--sandbox", "workspace-write", "--skip-git-repo-check"]
     assert files(tasks_dir) == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tree import REPO, imports, modules, parsed
 
-from dibs.registry import TOOLS
+from dibs_server.dispatch.registry import ALL_TOOLS
 
 DOORS = ("dibs_server.mcp_server", "dibs_server.cli")
 SHARED_BY_DOORS = ("dibs_server.dispatch", "dibs_server.clients", "dibs_server.race")
@@ -93,8 +93,9 @@ def test_only_the_settings_read_the_environment(name: str, path: Path) -> None:
 
 
 def test_every_verb_of_the_table_is_a_module_of_its_name() -> None:
-    for row in TOOLS:
-        assert row.verb.__module__ == f"dibs.{row.name}"
+    for row in ALL_TOOLS:
+        assert row.verb.__module__ == f"{row.package}.{row.name}"
+        assert row.package in ("dibs", "dibs_server.dispatch")
         assert row.verb.__name__ == row.name
 
 

@@ -16,9 +16,9 @@ import pytest
 from tree import REPO
 
 from dibs import __version__
-from dibs.registry import tools_of
 from dibs.worker_prompt import ONE, worker_prompt
 from dibs_server.cli.program import program
+from dibs_server.dispatch.registry import tools_of
 from doors import run_dibs
 
 PLUGIN = REPO / "integrations" / "claude"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dibs.registry import TOOLS
 from dibs.store.settings import STATUS_WORDS
+from dibs_server.dispatch.registry import ALL_TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
@@ -32,7 +32,7 @@ def test_every_relative_link_leads_to_a_file() -> None:
 
 def test_the_tools_page_has_every_tool_an_agent_sees() -> None:
     page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
-    for tool in TOOLS:
+    for tool in ALL_TOOLS:
         assert (f"## {tool.name}\n" in page) == (tool.profile != "shell")
 
 

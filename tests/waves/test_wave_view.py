@@ -69,7 +69,7 @@ def test_a_plan_says_first_where_tasks_stand_then_each_round_then_what_does_not_
     assert lines[-3:] == [
         "agents and what they may do",
         "  claude  --permission-mode acceptEdits --allowedTools mcp__dibs",
-        "  codex  --sandbox workspace-write",
+        "  codex  --sandbox workspace-write --skip-git-repo-check",
     ]
 
 

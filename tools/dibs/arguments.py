@@ -13,7 +13,7 @@ from dibs.registry import Tool
 from dibs.store.errors import InvalidArguments
 
 ADDED_BY_CLIENTS = frozenset({"wait_for_previous"})
-DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only"})
+DROPPED_FROM_SCHEMAS = frozenset({"title", "shell_only", "additionalProperties"})
 OFTEN_MEANT = {"task_id": ["id"], "taskid": ["id"], "task": ["id"], "token": ["claim_token"]}
 MISSPELT = 0.75
 NAMES_TOLD = 10
@@ -46,7 +46,7 @@ def _flat(prop: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any
     flat = {key: value for key, value in prop.items() if key not in dropped}
     if isinstance(items := flat.get("items"), dict):
         flat["items"] = {"type": items["type"]} if "type" in items else _flat_items(items, definitions)
-    if flat.get("default") in ("", [], 0, False):
+    if flat.get("default") in ("", [], {}, 0, False):
         del flat["default"]
     return flat
 
