@@ -16,7 +16,7 @@ from doors import EXIT_CODES as PROMISED_CODES
 from doors import run_dibs
 
 BESIDES = {"init", "serve", "demo", "watch", "setup", "prompt", "hook", "bench", "work", "logs", "batch"}
-GROUPS = {"bench", "batch"}
+GROUPS = {"bench", "batch", "wave"}
 OF_THE_COMMAND_LINE = {
     "doctor": {"client"},
     "wait": {"timeout"},
@@ -24,6 +24,8 @@ OF_THE_COMMAND_LINE = {
     "batch summary": {"markdown"},
 }
 """Options beside the arguments of the tool."""
+FILES_OF_THE_COMMAND_LINE = {"wave plan": ["file"]}
+"""Words beside the arguments of the tool."""
 FOR_OTHER_PROGRAMS = {"serve", "prompt", "hook"}
 every_row = pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.command)
 
@@ -42,7 +44,9 @@ def commands_of(group: str) -> dict[str, click.Command]:
 
 def test_the_subcommands_are_the_rows_and_few_more() -> None:
     assert program.commands.keys() == {row.command.split()[0] for row in TOOLS} | BESIDES
-    assert commands_of("batch").keys() == {"wait", *(r.command.split()[1] for r in TOOLS if " " in r.command)}
+    for group, besides in (("batch", {"wait"}), ("wave", set())):
+        of_rows = {row.command.split()[1] for row in TOOLS if row.command.startswith(f"{group} ")}
+        assert commands_of(group).keys() == of_rows | besides
 
 
 @pytest.mark.parametrize("name", sorted(program.commands))
@@ -67,7 +71,8 @@ def test_the_flags_are_the_arguments_with_dashes(row: Tool) -> None:
         assert f"--{name}" in options.pop(name)
     assert options == {**expected, "tasks_dir": ["--tasks-dir"], "as_json": ["--json"]}
     several = [name for name in SEVERAL if name in fields]
-    assert positional == [*(name for name in POSITIONAL if name in fields and fields[name].is_required()), *several]
+    given = [name for name in POSITIONAL if name in fields and fields[name].is_required()]
+    assert positional == [*given, *several, *FILES_OF_THE_COMMAND_LINE.get(row.command, [])]
 
 
 @every_row

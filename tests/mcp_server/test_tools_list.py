@@ -16,7 +16,7 @@ from dibs.registry import TOOLS, Profile, Tool, tools_of
 from dibs_server.mcp_server.instructions import INSTRUCTIONS
 
 WORKER = ["claim_next_task", "complete_task", "block_task", "release_task", "get_task", "get_index_stats"]
-ARGUMENT_TYPES = {"string", "integer", "number", "boolean", "array"}
+ARGUMENT_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 ARGUMENT_KEYS = {"type", "description", "enum", "items", "minimum", "maximum", "default"}
 RESULT_KEYS = {"type", "properties", "required", "items", "enum", "additionalProperties", "const"}
 
@@ -59,7 +59,7 @@ async def test_what_a_model_sees_fits_its_budget(tasks_dir: Path, era: str, prof
     assert tokens(*([tool.name, tool.description, tool.input_schema] for tool in tools)) <= most
 
 
-@pytest.mark.parametrize(("profile", "most"), [("worker", 3000), ("coordinator", 6500)])
+@pytest.mark.parametrize(("profile", "most"), [("worker", 3000), ("coordinator", 7000)])
 async def test_the_whole_list_fits_its_budget(tasks_dir: Path, era: str, profile: Profile, most: int) -> None:
     result = await listed(tasks_dir, era, profile)
     assert tokens(result.model_dump(mode="json", by_alias=True, exclude_none=True)) <= most

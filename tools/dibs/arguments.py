@@ -42,11 +42,11 @@ def _flat(prop: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any
     """One property: a choice is not told that it may also be empty, bounds on texts are the server's business."""
     if "enum" in prop:
         prop = {**prop, "enum": [word for word in prop["enum"] if word]}
-    dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength", "minItems"}
+    dropped = DROPPED_FROM_SCHEMAS | {"maxLength", "maxItems", "minLength", "minItems", "additionalProperties"}
     flat = {key: value for key, value in prop.items() if key not in dropped}
     if isinstance(items := flat.get("items"), dict):
         flat["items"] = {"type": items["type"]} if "type" in items else _flat_items(items, definitions)
-    if flat.get("default") in ("", [], 0, False):
+    if flat.get("default") in ("", [], {}, 0, False):
         del flat["default"]
     return flat
 
