@@ -64,13 +64,7 @@ def test_two_of_each_run_a_wave_of_eight_to_its_end(
         "wave": 1,
         "maxParallel": 4,
         "tasks": [
-            {
-                "taskId": f"t-{number}",
-                "title": f"Part {number}",
-                "agent": agent,
-                "model": "sonnet",
-                "files": [f"{number}.py"],
-            }
+            {"taskId": f"t-{number}", "title": f"Part {number}", "agent": agent, "model": "sonnet"}
             for number, agent in enumerate(agents)
         ],
     }
@@ -100,9 +94,7 @@ def test_codex_is_started_too(make_client: Callable[..., Client], project: Path,
     codex = make_client(Codex, configured=False)
     with serving(codex.dialect, working) as service:
         config = codex.home / ".codex" / "config.toml"
-        config.write_text(
-            config.read_text(encoding="utf-8").replace("http://127.0.0.1:9", service.url), encoding="utf-8"
-        )
+        write_file(config, config.read_text(encoding="utf-8").replace(NOWHERE, service.url))
         wave = {"wave": 1, "tasks": [{"taskId": "t-1", "title": "One", "model": "scripted"}]}
         result = run_wave(project, wave, {**codex.environment(), **codex.served_by(service.url)}, tasks_dir)
         service.check()
