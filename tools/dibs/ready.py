@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from dibs.holding import held_now
@@ -13,7 +14,7 @@ from dibs.store.task_store import TaskStore
 
 def ready_for(store: TaskStore, wanted: Wanted, caller: str) -> Iterator[Task]:
     """The tasks that this caller could claim now."""
-    settings, index = store.settings, store.refresh()
+    settings, index = store.settings, store.refresh(after=time.monotonic())
     held = held_now(store, index, store.ledger.standing())
     for task in index.handed_out(wanted.asked(settings.caller_name(caller))):
         ready = next(obstacles(task, index, settings, caller=caller, held=held), None) is None

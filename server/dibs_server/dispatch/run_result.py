@@ -112,7 +112,7 @@ class Book:
             files_changed=list(bullets_of(report, "Files changed")),
             commit=outcome.commit,
             agent=tries[-1].agent if tries else "",
-            attempts=len(tries),
+            attempts=sum(bool(one.token) for one in tries),
             runtime_seconds=round(sum(one.runtime_seconds for one in tries), 1),
             tokens=tokens,
             cost_usd=round(sum(one.cost_usd or 0 for one in tries), 6),
