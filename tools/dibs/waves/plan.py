@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Postponed:
-    """A unit that has to wait for another one, because of a file of its own."""
+    """A unit that there was a place for, and that has to wait for another one because of a file of its own."""
 
     unit: Unit
     other: str
@@ -85,13 +85,14 @@ def choose(
     for unit in waiting:
         if not unit.after <= set(done):
             continue
-        if (found := _in_the_way(unit, [*beside, *kept], overlaps)) is not None:
+        if limits.leave_room(unit, busy, len(beside)):
+            found = _in_the_way(unit, [*beside, *kept], overlaps)
+            if found is None:
+                start.append(unit)
+                beside.append(unit)
+                busy[unit.kind] += 1
+                continue
             postponed.append(found)
-        elif limits.leave_room(unit, busy, len(beside)):
-            start.append(unit)
-            beside.append(unit)
-            busy[unit.kind] += 1
-            continue
         if unit.key in overtaken:
             kept.append(unit)
     return Choice(tuple(start), tuple(postponed))
