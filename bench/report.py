@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[int, str]] = {
     "seconds": (60, "how long idle servers are watched"),
     "tasks": (10_000, "size of the largest directory: 1000, 10000 or 100000"),
     "renewals": (720, "renewals of one claim to see"),
+    "starts": (200, "tasks of a wave"),
     "laps": (200, "times that every task is worked on"),
 }
 
