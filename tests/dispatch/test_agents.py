@@ -24,9 +24,7 @@ def start(tmp_path: Path) -> Start:
         prompt='You are {cwd} it\'s "quoted"',
         tasks_dir=tmp_path / 'odd "dir" \\ é\x7f',
         cwd=tmp_path,
-        claim_file=tmp_path / "run" / "claim.json",
-        mcp_config=tmp_path / "run" / "mcp.json",
-        gemini_home=tmp_path / "run" / "home",
+        scratch=tmp_path,
     )
 
 

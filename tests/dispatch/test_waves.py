@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shell import answered, begun, ended, ran, until
-from support import write_task
+from support import header, write_task
 from waves import Project, statuses
 from wire import served
 
@@ -38,14 +38,14 @@ def test_a_wave_gives_one_result(make_project: Callable[..., Project]) -> None:
     write_task(project.tasks_dir, "task-2", title="Implement OAuth", files=["src/oauth.py"])
     wave = project.folder / "wave.json"
     wave.write_text(json.dumps(SEED), encoding="utf-8")
-    answer = answered(project.folder, *project.words("wave", "run", wave), code=4)  # the reviewer says neither word
+    answer = answered(project.folder, *project.words("wave", "run", wave))
     assert {"wave", "status", "tasks", "errors"} <= answer.keys()
     assert answer["wave"] == 2
     assert statuses(answer) == {"task-2": "completed", "task-3": "completed"}
     done = answer["tasks"]["task-2"]
     assert done["summary"] == "Did task-2."
     assert done["files_changed"] == ["src/oauth.py", "src/new.py"]
-    assert done["attempts"] == 1
+    assert (done["attempts"], done["review"]["outcome"]) == (1, "approved")
     assert Path(done["log"]).read_text(encoding="utf-8") == "working on task-2\n"
     assert [worker["task_id"] for worker in answer["workers"]] == ["task-2", "task-3"]
     assert {worker["status"] for worker in answer["workers"]} == {"success"}
@@ -86,6 +86,8 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
         "unfinished": ("unfinished", "failed", "it ended with exit code 0"),
         "blocks": ("block", "blocked", "it needs a person"),
         "dies": ("die orphan", "failed", "it was killed by signal 9 (SIGKILL)"),
+        "ended": ("end-supervisor orphan", "failed", "its supervisor was told to end"),
+        "broken": ("break-file", "failed", "which could not be reported"),
         "loses": ("kill-supervisor orphan", "failed", "the process that kept its claim was killed"),
         "conflicts": ("conflict", "completed", "Did conflicts."),
         "loud": ("loud", "completed", "Did loud."),
@@ -103,7 +105,8 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
     for task_id, (_, status, told) in failing.items():
         row = answer["tasks"][task_id]
         assert told in row["summary"]
-        assert project.header(task_id)["status"] == ("done" if status == "completed" else "blocked")
+        if task_id not in ("ended", "broken"):
+            assert project.header(task_id)["status"] == ("done" if status == "completed" else "blocked")
         assert row["attempts"] == (2 if task_id == "conflicts" else 1)
     assert {fault["task_id"] for fault in answer["errors"]} == {
         task_id for task_id, status in statuses(answer).items() if status != "completed"
@@ -111,11 +114,12 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
     assert project.of("begin")[-2:] == ["conflicts", "later"], "a conflict is tried again when the others have ended"
     assert "crashes" in answer["tasks"]["vain"]["summary"]
     assert Path(answer["tasks"]["loud"]["log"]).stat().st_size > 50_000_000
-    assert len(project.of("orphan")) == 3
+    assert len(project.of("orphan")) == 4
     assert (project.reservations(), project.left_running()) == ([], [])
     again = answered(project.folder, *project.words("wave", "run", wave), code=4)
     assert statuses(again) == statuses(answer), "what has failed is not tried again unasked"
-    assert [row["attempts"] for row in again["tasks"].values()] == [row["attempts"] for row in answer["tasks"].values()]
+    for task_id, row in again["tasks"].items():
+        assert row["attempts"] == answer["tasks"][task_id]["attempts"] + (task_id == "ended"), "put back is to be done"
 
 
 def test_a_failed_task_is_tried_again_as_often_as_settings_say(make_project: Callable[..., Project]) -> None:
@@ -150,10 +154,10 @@ def test_a_dispatcher_killed_ten_times_leaves_a_wave_that_is_done_once(project: 
         with begun(project.folder, *words) as running:
             until(lambda enough=enough, running=running: len(project.events) >= enough or running.poll() is not None)
             running.kill()
-    answer = answered(project.folder, *words[:-3], *project.words(), code=4)  # the review has no outcome
+    answer = answered(project.folder, *project.words("wave", "run", wave))
     assert statuses(answer) == {task["taskId"]: "completed" for task in tasks}
     assert set(Counter(project.of("begin")).values()) == {1}, "a task was begun twice"
-    assert answer["tasks"]["t-7"]["review"]["status"] == "completed"
+    assert answer["tasks"]["t-7"]["review"]["outcome"] == "approved"
     assert {row["attempts"] for row in answer["tasks"].values()} == {1}
     assert all(row["summary"] == f"Did {task_id}." for task_id, row in answer["tasks"].items())
     assert project.together().isdisjoint(frozenset((f"t-{n}", f"t-{n + 1}")) for n in range(0, 12, 2))
@@ -193,13 +197,31 @@ def test_one_ctrl_c_lets_what_runs_be_finished_and_starts_nothing_more(project: 
     assert project.of("begin") == ["a"]
 
 
-def test_a_review_that_asks_for_changes_makes_one_task_for_who_fixes_bugs(project: Project) -> None:
+def test_a_review_that_asks_for_changes_makes_one_task_for_who_fixes_bugs(make_project: Callable[..., Project]) -> None:
+    project = make_project(outcome="Changes requested")
     write_task(project.tasks_dir, "t-1", title="Login", files=["src/login.py"])
-    write_task(project.tasks_dir, "t-2", title="Logout")
-    wave = project.wave([{"taskId": "t-1", "needsReview": True}, {"taskId": "t-2", "needsCodexReview": True}])
-    answered(project.folder, *project.words("wave", "run", wave), code=4)
-    reviews = {path.stem: path for path in project.tasks_dir.glob("t-*-review-*.md")}
-    assert len(reviews) == 2
+    wave = project.wave([{"taskId": "t-1", "needsReview": True}])
+    answer = answered(project.folder, *project.words("wave", "run", wave))
+    review = answer["tasks"]["t-1"]["review"]
+    assert (review["status"], review["outcome"]) == ("completed", "changes_requested")
+    assert project.of("begin") == ["t-1", review["task_id"]]
+    (path,) = project.tasks_dir.glob(f"{review['fix_task']}*.md")
+    assert (header(path)["status"], header(path)["assignee"]) == ("active", "bugFixer")
+    text = path.read_text(encoding="utf-8")
+    assert "src/login.py" in text
+    assert f"Did {review['task_id']}." in text
+    again = answered(project.folder, *project.words("wave", "run", wave))
+    assert again["tasks"] == answer["tasks"]
+    assert len(list(project.tasks_dir.glob("*.md"))) == 3, "no second review, no second fix"
+
+
+def test_a_review_without_an_outcome_is_no_approval(make_project: Callable[..., Project]) -> None:
+    project = make_project(outcome="")
+    wave = project.wave([{"taskId": "t-1", "title": "fine", "needsCodexReview": True}])
+    answer = answered(project.folder, *project.words("wave", "run", wave), code=4)
+    assert answer["status"] == "partial"
+    assert answer["tasks"]["t-1"]["review"]["outcome"] == ""
+    assert "approved or changes_requested" in answer["errors"][0]["message"]
 
 
 def test_what_is_wrong_is_refused_before_anything_is_started_or_made(project: Project) -> None:
@@ -221,8 +243,9 @@ def test_an_agent_gets_its_own_variables_and_no_others(project: Project, monkeyp
     assert {"SOME_SECRET_KEY", "CLAUDECODE", "DIBS_BATCH"}.isdisjoint(inner)
     assert inner["LC_TEST"] == "outer"
     assert inner["DIBS_TASK_ID"] == "a"
-    assert Path(inner["DIBS_CLAIM_FILE"]).is_relative_to(project.tasks_dir)
-    assert Path(inner["DIBS_CLAIM_FILE"]).stat().st_mode & 0o077 == 0
+    scratch = Path(inner["DIBS_CLAIM_FILE"]).parent
+    assert not scratch.is_relative_to(project.tasks_dir)
+    assert not scratch.exists(), "what is an agent's own goes when it has ended"
 
 
 def test_a_coordinator_starts_a_wave_and_reads_what_it_came_to(project: Project) -> None:
@@ -272,3 +295,11 @@ def test_agents_stop_after_as_many_tasks_as_they_are_told(project: Project) -> N
         write_task(project.tasks_dir, f"t-{number}", title="fine")
     answer = answered(project.folder, *project.words("run", "--agents", "scripted:2", "--max-tasks", "3"))
     assert len(statuses(answer)) == len(project.of("begin")) == 3
+
+
+def test_a_supervisor_that_dies_before_it_claims_costs_no_task(project: Project) -> None:
+    write_task(project.tasks_dir, "first", title="lose-ledger")
+    wave = project.wave([{"taskId": "first"}, {"taskId": "b", "title": "fine"}, {"taskId": "c", "title": "fine"}])
+    answer = answered(project.folder, *project.words("wave", "run", wave))
+    assert set(statuses(answer).values()) == {"completed"}
+    assert Counter(project.of("begin")) == dict.fromkeys(("first", "b", "c"), 1)

@@ -21,19 +21,22 @@ Answer = dict[str, Any]
 
 
 class Project:
-    """A directory of tasks whose agent is the scripted worker, with MCP or, in half the time, without."""
+    """A directory of tasks whose agent is the scripted worker, with MCP or, in half the time, without. The reviewer is
+    that too, and gives each review this outcome."""
 
-    def __init__(self, folder: Path, tasks_dir: Path, *, mcp: bool = False, **dispatch: object) -> None:
+    def __init__(
+        self, folder: Path, tasks_dir: Path, *, mcp: bool = False, outcome: str = "approved", **dispatch: object
+    ) -> None:
         self.folder = folder
         self.tasks_dir = tasks_dir
         self.records = folder / "records"
         self.records.mkdir()
         worker = [sys.executable, str(WORKER), "{mcp_config}" if mcp else "-", str(self.records)]
-        agents = {"scripted": {"command": worker}}
+        agents = {"scripted": {"command": worker}, "critic": {"command": [*worker, outcome]}}
         settings = {
             "claims": {"lease_seconds": 60, "renew_seconds": 5},
             "parallelism": {"maxParallelTasks": 10, "implementation": 1},
-            "dispatch": {"agent": "scripted", "reviewer": "scripted", "agents": agents, **dispatch},
+            "dispatch": {"agent": "scripted", "reviewer": "critic", "agents": agents, **dispatch},
         }
         (tasks_dir / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
 
@@ -74,7 +77,8 @@ class Project:
         }
 
     def header(self, task_id: str) -> Mapping[str, str | None]:
-        (path,) = (path for path in self.tasks_dir.glob("*.md") if header(path)["id"] == task_id)
+        named = (f"{task_id}.md", f"{task_id}-*.md")
+        (path,) = {path for name in named for path in self.tasks_dir.glob(name) if "-review-" not in path.name}
         return header(path)
 
     def reservations(self) -> list[Path]:

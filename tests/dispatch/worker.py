@@ -1,11 +1,12 @@
 """An agent as waves start it, without a model: claims, and does what the title of its task says.
 
-Usage: worker.py MCP_CONFIG RECORDS. It starts the server of the configuration and speaks MCP with it; with - instead it
-calls the tools itself, which takes half the time. What it does is written into RECORDS/events, a JSON object a line,
-with the moment on the clock that all processes share. Words of a title:
+Usage: worker.py MCP_CONFIG RECORDS [OUTCOME]. It starts the server of the configuration and speaks MCP with it; with -
+instead it calls the tools itself, which takes half the time. What it does is written into RECORDS/events, a JSON object
+a line, with the moment on the clock that all processes share. Words of a title:
 
-    crash  unfinished  block  conflict (the first time)  approve  changes  loud  hang  hold (until RECORDS/go is there)
-    orphan (leaves a process that has a session of its own)  die (by SIGKILL)  kill-supervisor  fail-once
+    crash  unfinished  block  conflict (the first time)  loud  hang  hold (until RECORDS/go is there)
+    orphan (leaves a process that has a session of its own)  die (by SIGKILL)  kill-supervisor  end-supervisor
+    fail-once  break-file  lose-ledger
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +30,7 @@ Answer: TypeAlias = dict[str, Any]
 Tools: TypeAlias = Callable[..., Answer]
 
 
-def main(config: str, records: Path) -> None:
+def main(config: str, records: Path, outcome: str) -> None:
     with library() if config == "-" else server(Path(config)) as tools:
         claimed = tools("claim_next_task")
         assert claimed["status"] == "claimed", claimed
@@ -36,7 +38,7 @@ def main(config: str, records: Path) -> None:
         task = claimed["task"]
         note(records, task["id"], "begin", files=task["files"], environment=dict(os.environ))
         print(f"working on {task['id']}", flush=True)  # noqa: T201
-        answer = work(tools, records, task, {"id": task["id"], "claim_token": claimed["claim_token"]})
+        answer = work(tools, records, task, outcome, {"id": task["id"], "claim_token": claimed["claim_token"]})
         assert "code" not in answer, answer
         note(records, task["id"], "end")
 
@@ -72,7 +74,7 @@ def library() -> Iterator[Tools]:
     session.close()
 
 
-def work(tools: Tools, records: Path, task: Answer, by: dict[str, str]) -> Answer:
+def work(tools: Tools, records: Path, task: Answer, outcome: str, by: dict[str, str]) -> Answer:
     words = task["title"].split()
     first = sum(event["task"] == task["id"] and event["what"] == "begin" for event in events(records)) == 1
     if "orphan" in words:
@@ -87,6 +89,14 @@ def work(tools: Tools, records: Path, task: Answer, by: dict[str, str]) -> Answe
     if "kill-supervisor" in words:
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(600)
+    if "end-supervisor" in words:
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(600)
+    if "lose-ledger" in words:
+        shutil.rmtree(Path(os.environ["DIBS_TASKS_DIR"]) / ".dibs", ignore_errors=True)
+    if "break-file" in words:
+        Path(task["path"]).write_text("---\nstatus: [\n---\n", encoding="utf-8")
+        sys.exit(0)
     if "die" in words:
         os.kill(os.getpid(), signal.SIGKILL)
     if "crash" in words or ("fail-once" in words and first):
@@ -98,7 +108,6 @@ def work(tools: Tools, records: Path, task: Answer, by: dict[str, str]) -> Answe
         return tools("block_task", **by, reason="it needs a person")
     if "conflict" in words and first:
         return tools("block_task", **by, reason="two at once", kind="conflict", files=["src/theirs.py"])
-    outcome = "approved" if "approve" in words else "changes_requested" if "changes" in words else ""
     changed = [*task["files"], "src/new.py"]
     return tools("complete_task", **by, summary=f"Did {task['id']}.", outcome=outcome, files_changed=changed)
 
@@ -123,4 +132,4 @@ def events(records: Path) -> list[Answer]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")

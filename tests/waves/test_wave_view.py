@@ -84,7 +84,10 @@ def test_a_reason_and_permissions_are_never_cut() -> None:
 
 
 def test_an_agent_that_is_given_nothing_is_told_of() -> None:
-    assert page([row()], 80, [{"agent": "x", "program": "x", "permissions": []}])[-2] == "  x  nothing is given to it"
+    assert (
+        page([row()], 80, [{"agent": "x", "program": "x", "permissions": []}])[-2]
+        == "  x  whatever its own settings allow"
+    )
 
 
 def test_a_long_id_keeps_its_end_and_leaves_room_for_the_title() -> None:

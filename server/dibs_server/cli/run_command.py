@@ -19,6 +19,7 @@ from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, abandon_stdout, compla
 from dibs_server.cli.from_table import open_session
 from dibs_server.cli.run_view import print_run, run_view
 from dibs_server.cli.stopping import Stoppable, Stopper
+from dibs_server.cli.wave_view import NO_PERMISSIONS
 from dibs_server.dispatch.pull_run import PullOptions, PullRun, agents_told, refuse
 from dibs_server.dispatch.registry import DISPATCH_TOOLS
 from dibs_server.dispatch.run import RunView
@@ -85,7 +86,7 @@ def _tell(lines: Sequence[str], agents: Sequence[AgentRow], warnings: Sequence[s
     for line in () if as_json else lines:
         out().print(shown(line))
     for row in agents:
-        may = " ".join(row.permissions) or "whatever its own settings allow"
+        may = " ".join(row.permissions) or NO_PERMISSIONS
         warn(f"{row.agent} will be started as `{row.program}`, and may do: {may}")
     for warning in warnings:
         warn(warning)

@@ -20,6 +20,7 @@ Answer = Mapping[str, Any]
 Cells = dict[str, Text]
 GAP = "  "
 INDENT = 2
+NO_PERMISSIONS = "whatever its own settings allow"
 INDENT_OF_DETAILS = 6
 LEFT_OF = {"task": 3, "agent": 4}
 """These columns take at most one part in so many of the width; the title has the rest."""
@@ -87,7 +88,7 @@ def _details(row: Answer) -> Iterator[Text]:
 
 def _agent(row: Answer) -> Text:
     program = f" ({row['program']})" if row["program"] != row["agent"] else ""
-    permissions = shlex.join(row["permissions"]) or "nothing is given to it"
+    permissions = shlex.join(row["permissions"]) or NO_PERMISSIONS
     return shown(one_line(row["agent"] + program), "bold") + Text(GAP) + shown(one_line(permissions), "yellow")
 
 

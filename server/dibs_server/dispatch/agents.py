@@ -25,7 +25,7 @@ AS_IT_IS = ("", "inherit")
 
 @dataclass(frozen=True)
 class Start:
-    """What one start of an agent is about."""
+    """What one start of an agent is about; ``scratch`` is a folder of its own, for this user alone."""
 
     task_id: str
     task_file: str
@@ -34,9 +34,19 @@ class Start:
     prompt: str
     tasks_dir: Path
     cwd: Path
-    claim_file: Path
-    mcp_config: Path
-    gemini_home: Path
+    scratch: Path
+
+    @property
+    def claim_file(self) -> Path:
+        return self.scratch / "claim.json"
+
+    @property
+    def mcp_config(self) -> Path:
+        return self.scratch / "mcp.json"
+
+    @property
+    def gemini_home(self) -> Path:
+        return self.scratch / "gemini"
 
 
 def command_of(agent: Agent, start: Start) -> list[str]:
@@ -83,8 +93,6 @@ def write_places(agent: Agent, start: Start, outer: Mapping[str, str]) -> None:
 
 
 def _write(path: Path, value: Mapping[str, Value]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)
 

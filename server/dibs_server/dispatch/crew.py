@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from dibs_server.dispatch.leftovers import end_leftovers
 from dibs_server.dispatch.records import Order, Progress, RunFolder, read
 
 LOOK_SECONDS = 0.5
+OVERDUE_SECONDS = 120.0
+"""How long after its agent's time-out a supervisor may still be at work: claiming, and reporting, may have to wait."""
 KILL_SECONDS = 15.0
 """How long a supervisor may take to end its agent and put the task back; five of them are the agent's."""
 
@@ -106,6 +109,7 @@ class Crew:
         """What came of the orders that have ended; waits until one has, at most so long."""
         deadline = time.monotonic() + seconds
         while not (ended := self._ended_since()) and (left := deadline - time.monotonic()) > 0:
+            self._kill_overdue()
             with suppress(queue.Empty):
                 # put back to be found with the others
                 self._ended.put(self._ended.get(timeout=min(left, LOOK_SECONDS)))
@@ -119,21 +123,38 @@ class Crew:
         found = [key for key, work in self.at_work.items() if work.process is None and not self._lives(work.order)]
         return [*ended, *found]
 
+    def _kill_overdue(self) -> None:
+        """A supervisor that does not end its agent in time is stopped itself, or stuck."""
+        now = time.monotonic()
+        for work in self.at_work.values():
+            if now - work.since > work.order.timeout_seconds + OVERDUE_SECONDS:
+                self._signal(work, signal.SIGKILL)
+
     def _taken_off(self, key: str) -> Progress:
         order = self.at_work.pop(key).order
         progress = self._folder.progress(order)
         if progress is None:
             now = self._session.store.now()
             progress = Progress(task_id=order.task_id, agent=order.agent, attempt=order.attempt, started_at=now)
+        if progress.how == "interrupted" and not self._stopped.is_set():
+            told = "its supervisor was told to end, and not by this dispatcher; the task was put back"
+            return progress.model_copy(update={"how": "failed", "told": told})
         return progress if progress.how is not None else self._settle(order, progress)
 
     def _settle(self, order: Order, progress: Progress) -> Progress:
         """Do for an order what the process that carried it out died over."""
         store = self._session.store
-        end_leftovers(CLAIM_FILE_VARIABLE, str(self._folder.beside(order, "claim.json").absolute()))
+        if progress.scratch:
+            end_leftovers(CLAIM_FILE_VARIABLE, str(progress.claim_file))
+            shutil.rmtree(progress.scratch, ignore_errors=True)
         claim = store.ledger.claim(order.task_id)
         if not progress.token and claim is not None and progress.alive and claim.owner.alive == progress.alive:
             progress = progress.model_copy(update={"token": claim.token})
+        if not progress.token:
+            told = "its supervisor ended before it had claimed the task"
+            ended = progress.model_copy(update={"how": "refused", "told": told, "ended_at": store.now()})
+            self._folder.note(ended)
+            return ended
         output = self._folder.path / progress.output if progress.output else self._folder.beside(order, "stderr")
         said = last_line(output)
         told = "the process that kept its claim was killed" + (f"; last it said: {said}" if said else "")
@@ -144,18 +165,20 @@ class Crew:
     def stop(self) -> None:
         """End the agents, and have their tasks put back; who takes too long over it is killed."""
         self._stopped.set()
-        self._signal(signal.SIGTERM)
-        killer = threading.Timer(KILL_SECONDS, self._signal, (signal.SIGKILL,))
+        self._signal_all(signal.SIGTERM)
+        killer = threading.Timer(KILL_SECONDS, self._signal_all, (signal.SIGKILL,))
         killer.daemon = True
         killer.start()
 
-    def _signal(self, number: int) -> None:
+    def _signal_all(self, number: int) -> None:
         for work in list(self.at_work.values()):
-            progress = self._folder.progress(work.order)
-            mark = progress.process if progress is not None else None
+            self._signal(work, number)
+
+    def _signal(self, work: AtWork, number: int) -> None:
+        progress = self._folder.progress(work.order)
+        mark = progress.process if progress is not None else None
+        with suppress(ProcessLookupError, PermissionError):
             if work.process is not None:
-                with suppress(ProcessLookupError):
-                    work.process.send_signal(number)
+                work.process.send_signal(number)
             elif mark is not None and mark.is_same(mark_of(mark.pid)):
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(mark.pid, number)
+                os.kill(mark.pid, number)

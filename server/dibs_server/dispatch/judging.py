@@ -5,16 +5,19 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dibs import outcomes
 from dibs.block_task import BlockRequest, block_task
 from dibs.outcomes import read_report
+from dibs.reconcile import end_claim
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.reopen_task import ReopenRequest, reopen_task
 from dibs.session import Call, Session
 from dibs.store.claims import Claim
 from dibs.store.errors import DibsError
+from dibs.store.ledger import Hold
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
 from dibs_server.dispatch.child import tail_of
 from dibs_server.dispatch.records import How, Order, Progress, RunFolder
@@ -36,9 +39,18 @@ def conclude(
         )
     except DibsError as error:
         told = f"{told}, which could not be reported: {error.message}"
+        with suppress(DibsError):
+            session.store.change(lambda hold: _let_go(session, hold, progress))
         judged = progress.model_copy(update={"how": "failed", "told": told, "ended_at": session.store.now()})
     folder.note(judged)
     return judged
+
+
+def _let_go(session: Session, hold: Hold, progress: Progress) -> None:
+    """End the record of a claim whose task cannot be read or is gone: nobody works on it, and its files are free."""
+    claim = hold.claim(progress.task_id)
+    if claim is not None and claim.token == progress.token:
+        end_claim(session.store, hold, claim, "by_hand", "invalid")
 
 
 def judge(

@@ -53,7 +53,8 @@ class Order(Record):
 
 class Progress(Record):
     """How far an order is; ``how`` is None while it is being carried out. ``alive`` names the alive lock of the process
-    that claims by it, ``told`` says why it ended so, ``files`` are those in conflict."""
+    that claims by it, ``scratch`` is the folder of what its agent is given, ``told`` says why it ended so, ``files`` are
+    those in conflict."""
 
     task_id: str
     agent: str
@@ -62,6 +63,7 @@ class Progress(Record):
     alive: str = ""
     token: str = ""
     output: str = ""
+    scratch: str = ""
     started_at: AwareDatetime
     ended_at: AwareDatetime | None = None
     how: How | None = None
@@ -74,6 +76,11 @@ class Progress(Record):
     @property
     def key(self) -> str:
         return self.task_id.casefold()
+
+    @property
+    def claim_file(self) -> Path:
+        """Where its agent finds its claim; outside ``.dibs``, which may be taken away before it has."""
+        return Path(self.scratch) / "claim.json"
 
     @property
     def runtime_seconds(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,25 +86,17 @@ class Supervisor:
             return
         token = claimed.claim_token or ""
         output = output_path(self.folder.path, self.order.task_id, token)
-        self._note(token=token, output=output.name)
+        self._note(token=token, output=output.name, scratch=tempfile.mkdtemp(prefix="dibs-"))
         with Attendance(self.session) as attendance:
             ended = self._run_agent(claimed, output, attendance)
-            end_leftovers(CLAIM_FILE_VARIABLE, str(self._claim_file))
-            shutil.rmtree(self._gemini_home, ignore_errors=True)  # it may have keys in its settings
+            end_leftovers(CLAIM_FILE_VARIABLE, str(self.progress.claim_file))
             self._conclude(ended, output)
+        shutil.rmtree(self.progress.scratch, ignore_errors=True)
 
     def _claim(self) -> ClaimResult:
         order = self.order
         request = ClaimRequest(id=order.task_id, caller=order.agent, batch=order.batch, files=list(order.files))
         return claim_next_task(self.session, request, Call())
-
-    @property
-    def _claim_file(self) -> Path:
-        return self.folder.beside(self.order, "claim.json")
-
-    @property
-    def _gemini_home(self) -> Path:
-        return self.folder.beside(self.order, "gemini-home")
 
     def _run_agent(self, claimed: ClaimResult, output: Path, attendance: Attendance) -> Ended | str:
         """How the agent ended; or why it could not be started."""
@@ -140,9 +133,7 @@ class Supervisor:
             prompt=agent_prompt(task.id, task.title, order.context, files, self._done_before(task.depends_on)),
             tasks_dir=store.tasks_dir.absolute(),
             cwd=store.repository,
-            claim_file=self._claim_file.absolute(),
-            mcp_config=self.folder.beside(order, "mcp.json").absolute(),
-            gemini_home=self._gemini_home.absolute(),
+            scratch=Path(self.progress.scratch),
         )
 
     def _done_before(self, ids: list[str]) -> dict[str, str]:
@@ -160,8 +151,9 @@ class Supervisor:
         report = read_report(output)
         said = report.error or report.last_words
         told += f"; it said: {outcomes.one_line(said)}" if said else ""
-        if self._has_server and isinstance(ended, Ended) and not sign_of(self._claim_file).exists():
-            told += "; it never asked for its task, see whether its server `dibs` came up"
+        ended_by_itself = isinstance(ended, Ended) and not ended.why
+        if self._has_server and ended_by_itself and not sign_of(self.progress.claim_file).exists():
+            told += " (it did not ask its server `dibs` for the task)"
         self._note(tokens=report.tokens, cost_usd=report.cost_usd)
         self.progress = conclude(
             self.session, self.folder, self.order, self.progress, told, output,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from dibs.answers import Result
+from dibs.answers import Result, listed_few
 from dibs.outcomes import Outcome, OutcomeStatus, ended, one_line, read_report
 from dibs.session import Session
 from dibs.store.errors import DibsError
@@ -155,12 +155,14 @@ class Book:
             total_tokens=sum(one.tokens for one in tries),
             total_cost_usd=round(sum(one.cost_usd or 0 for one in tries), 6),
             skipped=list(skipped),
-            message=_told(rows),
+            message=_told(rows, self.faults),
             warnings=list(warnings),
         )
 
 
-def _told(rows: Mapping[str, TaskRow]) -> str:
+def _told(rows: Mapping[str, TaskRow], faults: Mapping[str, Fault]) -> str:
     words = ("completed", "failed", "blocked", "skipped", "running", "waiting")
     counts = {word: sum(row.status == word for row in rows.values()) for word in words}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing was to be done"
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing was to be done"
+    unreviewed = [task_id for task_id in faults if task_id in rows and rows[task_id].status == "completed"]
+    return told + (f"; not reviewed: {listed_few(unreviewed)}" if unreviewed else "")
