@@ -105,6 +105,7 @@ def test_a_status_that_was_written_by_hand_counts(case: Case, word: str, how: st
     edit(case.path, "status: in_progress", f"status: {word}")
     assert case.judged().how == how
     assert header(case.path)["status"] == word
+    assert held_ids(case.session) == [], "nobody may have to claim before it is free"
 
 
 def test_a_task_that_somebody_else_has_by_now_is_theirs(case: Case, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shell import answered, begun, ended, ran, until
+from shell import PATIENCE_SECONDS, answered, begun, ended, ran, until
 from support import header, write_task
 from waves import Project, statuses
 from wire import served
@@ -78,8 +78,7 @@ def test_strict_rounds_wait_for_each_other(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project: Callable[..., Project]) -> None:
-    project = make_project(mcp=True)
+def test_each_failure_ends_as_promised_and_all_the_others_are_done(project: Project) -> None:
     failing = {
         "hangs": ("hang orphan", "failed", "it ran longer than 20 s and was ended"),
         "crashes": ("crash", "failed", "it ended with exit code 1"),
@@ -87,7 +86,8 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
         "blocks": ("block", "blocked", "it needs a person"),
         "dies": ("die orphan", "failed", "it was killed by signal 9 (SIGKILL)"),
         "ended": ("end-supervisor orphan", "failed", "its supervisor was told to end"),
-        "broken": ("break-file", "failed", "which could not be reported"),
+        "broken": ("break-file", "failed", "could not be reported"),
+        "deleted": ("delete-file", "failed", "could not be reported"),
         "loses": ("kill-supervisor orphan", "failed", "the process that kept its claim was killed"),
         "conflicts": ("conflict", "completed", "Did conflicts."),
         "loud": ("loud", "completed", "Did loud."),
@@ -95,7 +95,7 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
     }
     tasks = [{"taskId": task_id, "title": title, "files": [task_id]} for task_id, (title, _, _) in failing.items()]
     tasks[0]["timeoutSeconds"] = 20
-    later = {"taskId": "later", "title": "fine", "dependsOn": ["conflicts"]}
+    later = {"taskId": "later", "title": "fine", "files": ["broken", "deleted"], "dependsOn": ["conflicts"]}
     vain = {"taskId": "vain", "title": "fine", "dependsOn": ["crashes"]}
     wave = project.wave([*tasks, later, vain], maxParallel=5)
     answer = answered(project.folder, *project.words("wave", "run", wave), code=4)
@@ -105,7 +105,7 @@ def test_each_failure_ends_as_promised_and_all_the_others_are_done(make_project:
     for task_id, (_, status, told) in failing.items():
         row = answer["tasks"][task_id]
         assert told in row["summary"]
-        if task_id not in ("ended", "broken"):
+        if task_id not in ("ended", "broken", "deleted"):
             assert project.header(task_id)["status"] == ("done" if status == "completed" else "blocked")
         assert row["attempts"] == (2 if task_id == "conflicts" else 1)
     assert {fault["task_id"] for fault in answer["errors"]} == {
@@ -231,6 +231,18 @@ def test_what_is_wrong_is_refused_before_anything_is_started_or_made(project: Pr
     assert (code, out) == (2, "")
     assert "tasks[0].agent: no agent 'scripte' is known, did you mean 'scripted'?" in err
     assert [path.name for path in project.tasks_dir.iterdir()] == ["settings.json"]
+
+
+def test_a_wave_goes_on_when_nobody_reads_what_it_prints(project: Project) -> None:
+    wave = project.wave([{"taskId": "a", "title": "hold"}, {"taskId": "b", "title": "fine"}], maxParallel=1)
+    with begun(project.folder, *project.words("wave", "run", wave)) as running:
+        project.until_begun("a")
+        assert running.stdout is not None
+        running.stdout.close()
+        project.go()
+        assert running.wait(PATIENCE_SECONDS) == 0
+        running.stdout = None
+    assert project.of("end") == ["a", "b"]
 
 
 def test_an_agent_gets_its_own_variables_and_no_others(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

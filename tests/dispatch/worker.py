@@ -6,7 +6,7 @@ a line, with the moment on the clock that all processes share. Words of a title:
 
     crash  unfinished  block  conflict (the first time)  loud  hang  hold (until RECORDS/go is there)
     orphan (leaves a process that has a session of its own)  die (by SIGKILL)  kill-supervisor  end-supervisor
-    fail-once  break-file  lose-ledger
+    fail-once  break-file  delete-file  lose-ledger
 """
 
 from __future__ import annotations
@@ -96,6 +96,9 @@ def work(tools: Tools, records: Path, task: Answer, outcome: str, by: dict[str, 
         shutil.rmtree(Path(os.environ["DIBS_TASKS_DIR"]) / ".dibs", ignore_errors=True)
     if "break-file" in words:
         Path(task["path"]).write_text("---\nstatus: [\n---\n", encoding="utf-8")
+        sys.exit(0)
+    if "delete-file" in words:
+        Path(task["path"]).unlink()
         sys.exit(0)
     if "die" in words:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -85,6 +85,9 @@ FAULTS: list[tuple[Any, list[str]]] = [
     ({"tasks": [task(dependsOn=["A"])]}, ["tasks[0].dependsOn: a cannot wait for itself"]),
     ({"tasks": [task(dependsOn=["b"]), {"taskId": "b", "dependsOn": ["a"]}]}, ["tasks: a → b → a wait for each other"]),
     ({"tasks": [{"taskId": f"t-{n}"} for n in range(501)]}, ["tasks: ", "at most 500"]),
+    ({"tasks": [task(dependsOn=["nope"])]}, ["tasks[0].dependsOn: there is no task nope"]),
+    ({"tasks": [task(context={"description": "y" * 20_001})]}, ["tasks[0].context: no file can be made of it"]),
+    ({"tasks": [task(context={"targetFiles": ["y" * 600]})]}, ["tasks[0].files: no file can be made of it"]),
     ({"tasks": [{"taskId": "a\x1b[31m"}]}, ["tasks[0].taskId: 'a\\x1b[31m' is not printable"]),
     ({"tasks": [{"taskId": "x" * 129}]}, ["tasks[0].taskId", "128"]),
     ({"tasks": [{"taskId": " "}]}, ["tasks[0].taskId"]),
@@ -220,12 +223,12 @@ def test_what_only_the_wave_asks_for_counts_like_what_the_file_says(
     claim(other, "held")
     answer = plan(
         tasks_dir, {"taskId": "plain", "files": ["src/"]}, {"taskId": "new", "files": ["src/"]},
-        {"taskId": "later", "dependsOn": ["outer", "nowhere"]},
+        {"taskId": "later", "dependsOn": ["outer"]},
     )  # fmt: skip
     found = states(answer)
     assert [found[name][0] for name in ("plain", "new", "later")] == ["waiting"] * 3
     assert "reserved for held" in found["new"][1]
-    assert found["later"][1] == "it depends on outer (active), nowhere (missing)"
+    assert found["later"][1] == "it depends on outer (active)"
 
 
 def test_who_comes_after_one_of_the_wave_that_does_not_start_waits_too(

@@ -127,6 +127,8 @@ def _told(error: Mapping[str, Any], tool: Tool) -> str:
             return "this must not be empty"
         case "extra_forbidden":
             return _unknown_field(error["loc"], tool)
+        case "too_long":  # what it is instead would fill the screen
+            return str(error["msg"]).replace("List should", "it should").replace(" after validation", "")
         case "model_type":
             message = "it should be an object"
         case _:

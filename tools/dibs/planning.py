@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from pydantic import ValidationError
+
+from dibs.add_task import AddRequest
+from dibs.answers import SHORT_TEXT
 from dibs.holding import held_now
 from dibs.session import Session
 from dibs.store.claims import Claim
@@ -23,6 +27,7 @@ from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task
 from dibs.waves.outside import is_outside
 from dibs.waves.plan import Limits, Overlap, Round, Unit, rounds_of
+from dibs.waves.prompt import context_body
 from dibs.waves.shape import Wave, WaveTask
 
 State = Literal["ready", "new", "done", "held", "waiting", "invalid"]
@@ -44,11 +49,21 @@ class PlannedTask:
         if self.task is not None:
             return self.task.title
         described = self.asked.told("description").splitlines()
-        return self.asked.title.strip() or (described[0] if described else "") or self.asked.taskId
+        return (self.asked.title.strip() or (described[0] if described else "") or self.asked.taskId)[:SHORT_TEXT]
 
     @property
     def may_start(self) -> bool:
         return self.state in ("ready", "new")
+
+    def new_file(self) -> AddRequest:
+        """The file that is made for it, where it has none. Raises ValidationError where that cannot be."""
+        return AddRequest(
+            id=self.unit.id,
+            title=self.title,
+            body=context_body(self.asked.context),
+            files=list(self.asked.all_files),
+            depends_on=list(self.asked.dependsOn),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,7 @@ def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePla
     _refuse(list(_faults(wave, snapshot, settings, store.roots)))
     found = [_planned_task(task, wave, snapshot, settings, held, claims) for task in wave.tasks]
     found = [replace(task, state="ready", why="") if task.unit.key in ours else task for task in found]
+    _refuse([fault for number, task in enumerate(found) if task.task is None for fault in _unmakeable(number, task)])
     tasks = _with_those_behind(found)
     overlaps = partial(overlap, roots=store.roots, fold=store.ledger.folds_case())
     limits, warnings = _limits(wave, settings)
@@ -180,6 +196,7 @@ def _stuck_before(task: PlannedTask, found: Mapping[str, PlannedTask]) -> Planne
 
 def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[str]) -> Iterator[str]:
     numbers, needed = dict[str, int](), dict[str, str]()
+    known_keys = {*snapshot.tasks, *snapshot.invalid_keys, *(task.key for task in wave.tasks)}
     for number, task in enumerate(wave.tasks):
         where = f"tasks[{number}]"
         if numbers.setdefault(task.key, number) != number:
@@ -188,6 +205,9 @@ def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[
             yield f"{where}.taskId: {task.taskId!r} is not printable"
         if task.key in {dep.casefold() for dep in task.dependsOn}:
             yield f"{where}.dependsOn: {task.taskId} cannot wait for itself"
+        for dep in task.dependsOn:
+            if dep.casefold() not in known_keys:
+                yield f"{where}.dependsOn: there is no task {dep}, in this wave or in the directory"
         for file in task.all_files:
             if is_outside(file, roots):
                 yield f"{where}.files: {file} is outside the repository; name what lies in it"
@@ -199,6 +219,16 @@ def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[
             needed.setdefault(settings.dispatch.reviewer, f"{where}.needsCodexReview")
     for name, where in needed.items():
         yield from (f"{where}: {fault}" for fault in agent_faults(name, settings))
+
+
+def _unmakeable(number: int, task: PlannedTask) -> Iterator[str]:
+    """Why no file can be made for a task."""
+    try:
+        task.new_file()
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False, include_context=False):
+            field = {"body": "context"}.get(str(error["loc"][0]), str(error["loc"][0]))
+            yield f"tasks[{number}].{field}: no file can be made of it ({error['msg']}); make the task's file yourself"
 
 
 def agent_faults(name: str, settings: Settings) -> Iterator[str]:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dibs_server.cli.console import out, shown, warn
+from dibs_server.cli.console import abandon_stdout, cut_middle, out, shown, warn
 from dibs_server.cli.stopping import Stopper
 from dibs_server.dispatch.agent_output import last_line
 from dibs_server.dispatch.crew import AtWork
@@ -23,6 +23,7 @@ from dibs_server.dispatch.run import RunView
 from dibs_server.dispatch.run_result import RunResult
 
 STYLES = {"completed": "green", "failed": "red", "blocked": "red", "skipped": "yellow"}
+ID_WIDTH = 28
 WORDS = {"given_back": "given back", "refused": "not claimed", "conflict": "put back"}
 
 
@@ -53,8 +54,13 @@ class Lines(Silent):
         self._print(_ended_line(progress))
 
     def _print(self, line: Text) -> None:
-        self._console.print(line)
-        sys.stdout.flush()
+        """Print it; the wave goes on though nobody reads any more."""
+        try:
+            self._console.print(line)
+            sys.stdout.flush()
+        except (OSError, SystemExit):  # rich would end the program when its reader has gone
+            self._console.quiet = True
+            abandon_stdout()
 
 
 class Rows(Silent):
@@ -72,27 +78,28 @@ class Rows(Silent):
             self._live.stop()
             self._stopper.ask()
             self._live.start()
-        self._live.update(Group(_table(at_work, folder), _bar(result)), refresh=True)
+        bar = _bar(result, "; nothing more is started, Ctrl-C ends what runs" if self._stopper.is_stopping else "")
+        self._live.update(Group(_table(at_work, folder), bar), refresh=True)
 
 
 def _table(at_work: Mapping[str, AtWork], folder: RunFolder) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
-    table.add_column(no_wrap=True, max_width=40, overflow="ellipsis")
+    table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for work in at_work.values():
         progress = folder.progress(work.order)
         said = last_line(folder.path / progress.output) if progress is not None and progress.output else ""
-        row = (work.order.task_id, work.order.agent, _clock(time.monotonic() - work.since), said)
-        table.add_row(*(shown(text) for text in row))
+        name = cut_middle(shown(work.order.task_id), ID_WIDTH)
+        table.add_row(name, *map(shown, (work.order.agent, _clock(time.monotonic() - work.since), said)))
     return table
 
 
-def _bar(result: RunResult) -> Table:
+def _bar(result: RunResult, more: str) -> Table:
     ended = sum(row.status not in ("running", "waiting") for row in result.tasks.values())
     line = Table.grid(padding=(0, 1))
-    line.add_row(ProgressBar(total=max(1, len(result.tasks)), completed=ended, width=30), shown(result.message))
+    line.add_row(ProgressBar(total=max(1, len(result.tasks)), completed=ended, width=30), shown(result.message + more))
     return line
 
 
@@ -122,20 +129,23 @@ def run_view(stopper: Stopper, *, as_json: bool) -> Iterator[RunView]:
 
 
 def print_run(console: Console, answer: Mapping[str, Any]) -> None:
-    """What a run came to."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True, max_width=40, overflow="ellipsis")
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column()
+    """What a run came to: a line a task, and the sum of it."""
     for task_id, row in answer["tasks"].items():
-        review = row["review"]
-        told = row["summary"] + (f" [review: {review['outcome'] or review['status']}]" if review else "")
-        status = shown(row["status"], STYLES.get(row["status"], ""))
-        table.add_row(shown(task_id), status, shown(row["agent"]), shown(told))
-    console.print(table)
+        _print_line(console, _row_line(task_id, row))
+        if row["review"]:
+            review = row["review"]
+            fix = f", see {review['fix_task']}" if review["fix_task"] else ""
+            _print_line(console, shown(f"           review: {review['outcome'] or review['status']}{fix}"))
     seconds, tokens = answer["runtime_seconds"], answer["total_tokens"]
     spent = f", {tokens} tokens" if tokens else ""
-    console.print(shown(f"{answer['run_id']} {answer['status']}: {answer['message']}, {seconds:.0f} s{spent}", "bold"))
-    for fault in answer["errors"]:
-        console.print(shown(f"  {fault['task_id']}: {fault['message']}"))
+    console.print(shown(f"{answer['run_id']} {answer['status']}: {answer['message']}; {seconds:.0f} s{spent}", "bold"))
+
+
+def _row_line(task_id: str, row: Mapping[str, Any]) -> Text:
+    line = shown(f"{row['status']:<10} ", STYLES.get(row["status"], "")) + shown(task_id, "bold")
+    return line + shown(f"  {row['summary']}") if row["summary"] else line
+
+
+def _print_line(console: Console, line: Text) -> None:
+    line.truncate(console.width, overflow="ellipsis")
+    console.print(line)

@@ -56,6 +56,10 @@ class Stopper:
             complain("what runs is finished, nothing more is started; Ctrl-C again ends it and puts its tasks back")
 
     @property
+    def is_stopping(self) -> bool:
+        return self._run is not None and self._run.stopping
+
+    @property
     def has_to_ask(self) -> bool:
         return self._to_ask
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from dibs import outcomes
 from dibs.block_task import BlockRequest, block_task
+from dibs.fence import locate
 from dibs.outcomes import read_report
 from dibs.reconcile import end_claim
 from dibs.release_task import ReleaseRequest, release_task
 from dibs.reopen_task import ReopenRequest, reopen_task
 from dibs.session import Call, Session
-from dibs.store.claims import Claim
 from dibs.store.errors import DibsError
 from dibs.store.ledger import Hold
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
@@ -38,7 +38,7 @@ def conclude(
             lambda: judge(session, order, progress, told, evidence, interrupted=interrupted), REPORT_SECONDS, stopped
         )
     except DibsError as error:
-        told = f"{told}, which could not be reported: {error.message}"
+        told = f"what became of it could not be reported ({error.message}); its agent: {told}"
         with suppress(DibsError):
             session.store.change(lambda hold: _let_go(session, hold, progress))
         judged = progress.model_copy(update={"how": "failed", "told": told, "ended_at": session.store.now()})
@@ -62,13 +62,11 @@ def judge(
     Raises DibsError where the directory says no; it may be asked again.
     """
     store = session.store
-    claim = store.ledger.claim(order.task_id)
-    stored = store.find_claimed(claim) if claim is not None else store.find(order.task_id)
-    task, end = stored.task, {"ended_at": store.now()}
-    # in the file of a claim whose record was lost, or in the record of one whose file git took back
-    by_file = task.status == "in_progress" and task.token == progress.token
-    if by_file or (task.status == "active" and _has(claim, progress)):
+    # both records are made to agree: a claim that somebody ended by hand is over, one whose record is lost stands again
+    stored, claim = store.change(lambda hold: locate(session, hold, order.task_id, progress.token))
+    if claim is not None and claim.token == progress.token:
         return _left_in_progress(session, order, progress, told, evidence, interrupted=interrupted)
+    task, end = stored.task, {"ended_at": store.now()}
     if task.status == "done":
         return progress.model_copy(update={**end, "how": "completed"})
     if task.status in ("blocked", "review"):
@@ -84,10 +82,6 @@ def judge(
         return progress.model_copy(update={**end, "how": "failed", "told": f"it is {task.status}"})
     said = "its agent gave it back" if task.status == "active" else "its claim was over before it was done"
     return progress.model_copy(update={**end, "how": "given_back", "told": f"{said}; {told}"})
-
-
-def _has(claim: Claim | None, progress: Progress) -> bool:
-    return claim is not None and claim.token == progress.token
 
 
 def _left_in_progress(

@@ -53,7 +53,7 @@ class Order(Record):
 
 class Progress(Record):
     """How far an order is; ``how`` is None while it is being carried out. ``alive`` names the alive lock of the process
-    that claims by it, ``scratch`` is the folder of what its agent is given, ``told`` says why it ended so, ``files`` are
+    that claims by it, ``scratch`` is the folder of what its agent is given, ``told`` why it ended so, ``files`` are
     those in conflict."""
 
     task_id: str
@@ -123,7 +123,9 @@ class RunFolder:
         return self.write(f"{order.name}.order.json", order)
 
     def note(self, progress: Progress) -> None:
-        self.write(f"{slug(progress.task_id)}.{progress.attempt}.progress.json", progress)
+        """Write down how far an order is, if the disk takes it: no agent is ended because that is full."""
+        with suppress(OSError):
+            self.write(f"{slug(progress.task_id)}.{progress.attempt}.progress.json", progress)
 
     def progress(self, order: Order) -> Progress | None:
         return read(self.beside(order, "progress.json"), Progress)

@@ -140,7 +140,8 @@ class Book:
         done = sum(row.status == "completed" for row in rows.values())
         all_is_well = done == len(rows) and not self.faults
         ended_as: Literal["completed", "partial", "failed"]
-        ended_as = "completed" if all_is_well else "partial" if done else "failed"
+        failed = any(row.status in ("failed", "blocked") for row in rows.values())
+        ended_as = "completed" if all_is_well else "partial" if done or not failed else "failed"
         tries = [progress for every in self._progress.values() for progress in every]
         last = max((one.ended_at for one in tries if one.ended_at is not None), default=begun_at)
         seconds = max(0.0, ((last if finished else self._session.store.now()) - begun_at).total_seconds())

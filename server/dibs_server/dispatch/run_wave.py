@@ -7,7 +7,7 @@ import sys
 import time
 
 from dibs.answers import Result
-from dibs.plan_wave import AgentRow, agent_rows
+from dibs.plan_wave import AgentRow, agent_rows, told_before
 from dibs.planning import planned
 from dibs.session import Call, Session
 from dibs.store.errors import StoreFailure
@@ -40,11 +40,12 @@ def run_wave(session: Session, request: RunWaveRequest, call: Call) -> RunWaveRe
     already = is_run(session.store, folder.path)
     if not already:
         _start(session, request)
+    told = f"{request.run_id} is being run{' already' if already else ''}: call get_wave with this run_id"
     return RunWaveResult(
         run_id=request.run_id,
         rounds=[[unit.id for unit in round.units] for round in plan.rounds],
         agents=agent_rows(plan),
-        message=f"{request.run_id} is being run{' already' if already else ''}. Call get_wave with this run_id",
+        message=f"{told_before(plan)}. {told}",
         warnings=list(plan.warnings),
     )
 

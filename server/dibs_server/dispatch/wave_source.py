@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dibs.add_task import AddRequest, add_all
+from dibs.add_task import add_all
 from dibs.planning import PlannedTask, WavePlan, planned
 from dibs.session import Call, Session
 from dibs.store.errors import DibsError
 from dibs.store.reading import StoredTask
 from dibs.waves.plan import Unit, choose
-from dibs.waves.prompt import context_body
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
 from dibs_server.dispatch.crew import AtWork
 from dibs_server.dispatch.records import Order, Progress, RunFolder
@@ -22,7 +21,8 @@ from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, outcome_of
 from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
 
 NEVER = threading.Event()
-OVER = ("failed", "given_back", "blocked", "refused")
+FAILED = ("failed", "given_back")
+OVER = (*FAILED, "blocked", "refused")
 
 
 class WaveSource:
@@ -47,6 +47,7 @@ class WaveSource:
         self._deferred: dict[str, str] = {}
         self._second_round = False
         self._skipped: list[str] = []
+        self._warnings = list(plan.warnings)
         self.waiting: list[Unit] = []
         for task in plan.tasks:
             self._place(task)
@@ -64,16 +65,10 @@ class WaveSource:
     def make_missing(self) -> None:
         """Make a file for each task that has none. Raises DibsError; then none was made."""
         tasks = enumerate(self._plan.tasks)
-        new = {f"tasks[{number}].": task for number, task in tasks if task.task is None and task.state != "invalid"}
         requests = {
-            where: AddRequest(
-                id=task.unit.id,
-                title=task.title,
-                body=context_body(task.asked.context),
-                files=list(task.asked.all_files),
-                depends_on=list(task.asked.dependsOn),
-            )
-            for where, task in new.items()
+            f"tasks[{number}].": task.new_file()
+            for number, task in tasks
+            if task.task is None and task.state != "invalid" and not self._is_closed(task.unit.key)
         }
         if requests:
             add_all(self._session, requests, Call())
@@ -151,16 +146,17 @@ class WaveSource:
 
     def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
         """The file has the last word: what is active there is done again, what a person did stands."""
-        last = {}
+        last, gone = {}, {task.unit.key for task in self._plan.tasks if task.task is None}
         for progress in ended:
             self._book.note(progress)
-            self._failures[progress.key] += progress.how == "failed"
+            self._failures[progress.key] += progress.how in FAILED
             last[progress.key] = progress
         # reviews last: they are known once what they review is
         for key, progress in sorted(last.items(), key=lambda item: item[0] not in self._units):
             if key in at_work or key in self._done & self._reviews.keys():
                 continue
-            may_start = any(unit.key == key for unit in self.waiting)
+            # a task that was begun and has no file any more is not made anew
+            may_start = any(unit.key == key for unit in self.waiting) and not (key in gone and progress.token)
             if progress.how == "completed" or (not may_start and progress.how in OVER):
                 self._settle(progress)
             elif may_start and progress.how == "conflict":
@@ -170,9 +166,9 @@ class WaveSource:
 
     def ended(self, progress: Progress) -> None:
         self._book.note(progress)
-        self._failures[progress.key] += progress.how == "failed"
+        self._failures[progress.key] += progress.how in FAILED
         failed_for_good = self._failures[progress.key] > self._dispatch.retries
-        if progress.how == "interrupted" or (progress.how == "failed" and not failed_for_good):
+        if progress.how == "interrupted" or (progress.how in FAILED and not failed_for_good):
             unit = self._units[progress.key]
             self.waiting = [unit, *(other for other in self.waiting if other.key != unit.key)]
         elif progress.how == "conflict" or (progress.how == "refused" and not self._second_round):
@@ -238,6 +234,7 @@ class WaveSource:
         if outcome == CHANGES_REQUESTED:
             task = self._session.store.find(task_id)
             fix = fix_of(self._session, task, found, token, self._dispatch.bug_fixer)
+            self._warnings.append(f"the review of {task_id} asks for changes: {fix} was made for it")
         elif not outcome:
             told = f"its review {review.id} ended without the outcome approved or changes_requested"
             self._book.faults[task_id] = Fault(task_id=task_id, message=told)
@@ -249,7 +246,7 @@ class WaveSource:
     def result(self, at_work: Mapping[str, AtWork], *, finished: bool) -> RunResult:
         rows = {task.unit.id: self._row(task.unit, at_work, finished=finished) for task in self._plan.tasks}
         return self._book.result(
-            self._plan.wave.wave, rows, self._begun_at, self._skipped, finished=finished, warnings=self._plan.warnings
+            self._plan.wave.wave, rows, self._begun_at, self._skipped, finished=finished, warnings=self._warnings
         )
 
     def _row(self, unit: Unit, at_work: Mapping[str, AtWork], *, finished: bool) -> TaskRow:
