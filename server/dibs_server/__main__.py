@@ -1,4 +1,4 @@
-"""The program ``dibs``, also as ``python -m dibs_server``. Small on purpose: `dibs serve` and `dibs hook` must start
+"""The program ``dibs``, also as ``python -m dibs_server``. Small on purpose: `serve`, `hook` and `run-one` must start
 quickly."""
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ def main() -> None:
         _collect_from_here()
         hook_command(sys.argv[2:], prog_name="dibs hook")
         return
-    if sys.argv[1:2] == ["run-one"]:
-        from dibs_server.cli.run_one_command import run_one_command
+    if sys.argv[1:2] == ["run-one"] and sys.argv[2:3] != ["--help"]:
+        from dibs_server.dispatch.run_one import run_one
 
         _collect_from_here()
-        run_one_command(sys.argv[2:], prog_name="dibs run-one")
-        return
+        sys.exit(run_one(sys.argv[2:]))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a title the terminal's encoding lacks must not end the program

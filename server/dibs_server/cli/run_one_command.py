@@ -17,4 +17,4 @@ def run_one_command(order: Path) -> None:
     """
     from dibs_server.dispatch.run_one import run_one
 
-    sys.exit(run_one(order.absolute()))
+    sys.exit(run_one([str(order)]))

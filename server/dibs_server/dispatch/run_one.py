@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -35,10 +36,11 @@ from dibs_server.dispatch.records import Order, Progress, RunFolder, read
 INTERRUPTED = "it was interrupted"
 
 
-def run_one(order_file: Path) -> int:
-    """Carry out the order of this file; 0 unless there is none."""
-    order = read(order_file, Order)
-    if order is None:
+def run_one(words: Sequence[str]) -> int:
+    """Carry out the order in the file that is the only word; 0 unless there is none."""
+    order_file = Path(words[0]).absolute() if len(words) == 1 else None
+    order = read(order_file, Order) if order_file is not None else None
+    if order_file is None or order is None:
         return 1
     store = TaskStore(order_file.parents[3])
     session = Session(store, client="dibs", server=True)
