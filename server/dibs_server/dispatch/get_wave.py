@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dibs.answers import Request
+from dibs.answers import Request, listed_few
 from dibs.session import Call, Session
 from dibs.store.errors import RunNotFound
 from dibs_server.dispatch.child import tail_of
@@ -17,6 +17,8 @@ from dibs_server.dispatch.wave_run import is_run
 
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5
+TASKS_TOLD = 40
+GONE = "Its dispatcher is gone"
 
 
 class GetWaveRequest(Request):
@@ -32,23 +34,41 @@ def get_wave(session: Session, request: GetWaveRequest, call: Call) -> RunResult
     known = sorted(path.parent.name for path in runs.glob(f"*/{RESULT}"))
     result = read(folder.path / RESULT, RunResult) if run_id in known else None
     if result is None:
-        raise RunNotFound(f"there is no run {run_id}; there are: {', '.join(known) or 'none'}", run_id=run_id)
-    if result.status != "running" or is_run(store, folder.path):
-        return result
-    if (ended := read(folder.path / RESULT, RunResult)) is not None and ended.status != "running":
-        return ended  # in between
+        raise RunNotFound(f"there is no run {run_id}; there are: {listed_few(known) or 'none'}", run_id=run_id)
+    if result.status == "running" and not is_run(store, folder.path):
+        result = _ended_or_left(folder, result)
+    return result if session.person else _fitting(folder, result)
+
+
+def _ended_or_left(folder: RunFolder, result: RunResult) -> RunResult:
+    """What it came to since it was read; or that nobody runs it any more."""
+    now = read(folder.path / RESULT, RunResult) or result
+    if now.status != "running":
+        return now
     said = tail_of(folder.path / "dispatcher.log")
+    told = f"{now.message}. {GONE}; run_wave with the same wave takes it up again"
+    return now.model_copy(update={"message": f"{told}. It said: {said}" if said else told})
+
+
+def _fitting(folder: RunFolder, result: RunResult) -> RunResult:
+    """As much as an answer to a model may have: what is not completed first."""
+    if len(result.tasks) <= TASKS_TOLD:
+        return result
+    order = sorted(result.tasks, key=lambda task_id: result.tasks[task_id].status == "completed")
+    told = f"{TASKS_TOLD} of {len(result.tasks)} tasks are told, completed ones last; all are in {folder.path / RESULT}"
     return result.model_copy(
         update={
-            "message": f"{result.message}. Its dispatcher is gone; run_wave with the same wave takes it up again"
-            + (f". It said: {said}" if said else "")
+            "tasks": {task_id: result.tasks[task_id] for task_id in order[:TASKS_TOLD]},
+            "workers": [],
+            "errors": result.errors[:TASKS_TOLD],
+            "warnings": [told, *result.warnings[:TASKS_TOLD]],
         }
     )
 
 
 def pause_before_next(request: GetWaveRequest, result: RunResult, waited_seconds: float) -> float | None:
     """How long to sleep before looking again; None: answer now."""
-    over = result.status != "running" or "dispatcher is gone" in result.message
+    over = result.status != "running" or GONE in result.message
     if over or waited_seconds >= request.wait_seconds:
         return None
     return min(PAUSE_SECONDS, request.wait_seconds - waited_seconds)
