@@ -8,10 +8,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from dibs.session import Session
-from dibs.store.errors import DibsError
 from dibs_server.dispatch.crew import AtWork, Crew
 from dibs_server.dispatch.records import Order, Progress, RunFolder
-from dibs_server.dispatch.run_result import RunResult
+from dibs_server.dispatch.run_result import RunResult, TaskRow
 
 LOOK_SECONDS = 0.5
 RESULT = "result.json"
@@ -50,6 +49,7 @@ class Run:
         self._source = source
         self._view = view
         self._stopping = threading.Event()
+        self._told: Mapping[str, TaskRow] = {}
 
     @property
     def stopping(self) -> bool:
@@ -96,9 +96,11 @@ class Run:
         self._view.ended(progress)
 
     def _publish(self, *, finished: bool) -> RunResult:
-        """Write the result down for whoever asks, and show it."""
+        """Write the result down for whoever asks, if there is news, and show it."""
         result = self._source.result(self.crew.at_work, finished=finished)
-        with suppress(OSError, DibsError):  # a full disk ends no run; the next one may be written
-            self._folder.write(RESULT, result)
+        if finished or result.tasks != self._told:
+            with suppress(OSError):  # a full disk ends no run; the next one may be written
+                self._folder.write(RESULT, result)
+                self._told = result.tasks
         self._view.look(result, self.crew.at_work, self._folder)
         return result

@@ -88,7 +88,7 @@ class Supervisor:
             return
         token = claimed.claim_token or ""
         output = output_path(self.folder.path, self.order.task_id, token)
-        self._note(token=token, output=output.name, scratch=tempfile.mkdtemp(prefix="dibs-"))
+        self._note(token=token, output=output.name)
         with Attendance(self.session) as attendance:
             ended = self._run_agent(claimed, output, attendance)
             end_leftovers(CLAIM_FILE_VARIABLE, str(self.progress.claim_file))
@@ -104,6 +104,7 @@ class Supervisor:
         """How the agent ended; or why it could not be started."""
         token = claimed.claim_token or ""
         try:
+            self._note(scratch=tempfile.mkdtemp(prefix="dibs-"))
             dispatch = self.session.store.settings.dispatch
             agent = dispatch.agents[self.order.agent]
             start = self._start_of(claimed)

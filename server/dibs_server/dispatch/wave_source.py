@@ -133,7 +133,7 @@ class WaveSource:
         try:
             now = patiently(lambda: planned(self._session, self._plan.wave), REPORT_SECONDS, NEVER)
         except DibsError as error:
-            for key in deferred:
+            for key in deferred.keys() - self._reviews.keys():
                 self._book.close(self._units[key].id, "skipped", error.message)
             return
         for task in now.tasks:
@@ -141,6 +141,7 @@ class WaveSource:
                 self._place(task)
                 if why := self._deferred.pop(task.unit.key, ""):
                     self._book.close(task.unit.id, "skipped", why)
+        self.waiting += [self._units[key] for key in deferred if key in self._reviews]
 
     # what came of it
 
@@ -165,6 +166,8 @@ class WaveSource:
             self._deferred.pop(key, None)
 
     def ended(self, progress: Progress) -> None:
+        if progress.key not in self._units:
+            return  # a review whose task is not of this wave any more
         self._book.note(progress)
         self._failures[progress.key] += progress.how in FAILED
         failed_for_good = self._failures[progress.key] > self._dispatch.retries
