@@ -72,7 +72,9 @@ def test_a_run_whose_dispatcher_has_gone_says_so_and_is_not_waited_for(folder: R
     (folder.path / "dispatcher.log").write_text("out of memory\n", encoding="utf-8")
     told = ask()
     assert told.status == "running"
-    assert "run_wave with the same wave takes it up again. It said: out of memory" in told.message
+    assert "`dibs run` goes on with the rest. It said: out of memory" in told.message
+    (folder.path / "begun.json").write_text("{}", encoding="utf-8")
+    assert "run_wave with the same wave takes it up" in ask().message
     assert pause_before_next(GetWaveRequest(run_id=RUN, wait_seconds=50), told, 0) is None
 
 

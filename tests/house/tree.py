@@ -14,6 +14,7 @@ NOT_OURS = {"__pycache__", "build", "dist", "node_modules"}
 KEPT = {".ci", ".github", ".claude-plugin"}
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of both packages by its dotted name."""
     found = {}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
@@ -25,6 +26,7 @@ from dibs.store.reservations import Held
 from dibs.store.settings import Settings
 from dibs.store.snapshot import Snapshot
 from dibs.store.task import Task
+from dibs.store.task_store import TaskStore
 from dibs.waves.outside import is_outside
 from dibs.waves.plan import Limits, Overlap, Round, Unit, rounds_of
 from dibs.waves.prompt import context_body
@@ -50,6 +52,17 @@ class PlannedTask:
             return self.task.title
         described = self.asked.told("description").splitlines()
         return (self.asked.title.strip() or (described[0] if described else "") or self.asked.taskId)[:SHORT_TEXT]
+
+    @property
+    def stands(self) -> str:
+        """Where it stands in a word: its status, where that is what it waits for."""
+        waits = self.state == "waiting" and self.task is not None and self.task.status != "active"
+        return self.task.status.replace("_", " ") if waits and self.task is not None else self.state
+
+    @property
+    def is_told_of(self) -> bool:
+        """Whether the wave says what it is."""
+        return bool(self.asked.title.strip() or self.asked.told("description"))
 
     @property
     def may_start(self) -> bool:
@@ -89,7 +102,7 @@ def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePla
     snapshot, standing = index.load(), store.ledger.standing()
     held = held_now(store, snapshot, standing)
     claims = {claim.id.casefold(): claim for claim in standing.claims}
-    _refuse(list(_faults(wave, snapshot, settings, store.roots)))
+    _refuse(list(_faults(wave, snapshot, settings, store)))
     found = [_planned_task(task, wave, snapshot, settings, held, claims) for task in wave.tasks]
     found = [replace(task, state="ready", why="") if task.unit.key in ours else task for task in found]
     _refuse([fault for number, task in enumerate(found) if task.task is None for fault in _unmakeable(number, task)])
@@ -101,7 +114,7 @@ def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePla
         _refuse([f"tasks: {' → '.join(_circle(circle))} wait for each other; leave one dependsOn out"])
     postponed = {late.unit.key: late for round in reversed(rounds) for late in round.postponed}
     warnings += [postponed[task.unit.key].told() for task in tasks if task.unit.key in postponed]
-    warnings += [_unknown(task) for task in tasks if task.state == "new" and task.title == task.asked.taskId]
+    warnings += [_unknown(task) for task in tasks if task.state == "new" and not task.is_told_of]
     used = dict.fromkeys([task.unit.agent for task in tasks if task.state != "done"])
     if any(task.asked.needsCodexReview and task.state != "done" for task in tasks):
         used[settings.dispatch.reviewer] = None
@@ -182,7 +195,7 @@ def _with_those_behind(tasks: Sequence[PlannedTask]) -> tuple[PlannedTask, ...]:
     found = {task.unit.key: task for task in tasks}
     while behind := [(task, other) for task in found.values() if (other := _stuck_before(task, found)) is not None]:
         for task, other in behind:
-            why = f"it comes after {other.unit.id} ({other.state})"
+            why = f"it comes after {other.unit.id} ({other.stands})"
             found[task.unit.key] = replace(task, state="waiting", why=why)
     return tuple(found.values())
 
@@ -194,7 +207,8 @@ def _stuck_before(task: PlannedTask, found: Mapping[str, PlannedTask]) -> Planne
     return next((other for other in before if not other.may_start and other.state != "done"), None)
 
 
-def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[str]) -> Iterator[str]:
+def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, store: TaskStore) -> Iterator[str]:
+    roots, cwd = store.roots, store.repository
     numbers, needed = dict[str, int](), dict[str, str]()
     known_keys = {*snapshot.tasks, *snapshot.invalid_keys, *(task.key for task in wave.tasks)}
     for number, task in enumerate(wave.tasks):
@@ -218,7 +232,7 @@ def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, roots: Sequence[
         if task.needsCodexReview:
             needed.setdefault(settings.dispatch.reviewer, f"{where}.needsCodexReview")
     for name, where in needed.items():
-        yield from (f"{where}: {fault}" for fault in agent_faults(name, settings))
+        yield from (f"{where}: {fault}" for fault in agent_faults(name, settings, cwd))
 
 
 def _unmakeable(number: int, task: PlannedTask) -> Iterator[str]:
@@ -231,16 +245,20 @@ def _unmakeable(number: int, task: PlannedTask) -> Iterator[str]:
             yield f"tasks[{number}].{field}: no file can be made of it ({error['msg']}); make the task's file yourself"
 
 
-def agent_faults(name: str, settings: Settings) -> Iterator[str]:
-    """Why an agent cannot be started: nobody knows it, or its program is not there."""
+def agent_faults(name: str, settings: Settings, cwd: Path) -> Iterator[str]:
+    """Why an agent cannot be started in this folder: nobody knows it, or its program is not there."""
     agents = settings.dispatch.agents
     if name not in agents:
         near = difflib.get_close_matches(name, agents, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(agents)}"
         yield f"no agent {name!r} is known, {hint} (settings.json, dispatch.agents)"
-    elif shutil.which(agents[name].command[0]) is None:
+        return
+    program = agents[name].command[0]
+    there = cwd / program if "/" in program else Path(program)
+    if shutil.which(there) is None:
+        what = "cannot be executed; make it executable" if there.is_file() else "is not there; install it"
         yield (
-            f"there is no program {agents[name].command[0]} to start agent {name} with; install it, or set "
+            f"there is no program {program} to start agent {name} with: {there} {what}, or set "
             f"dispatch.agents.{name}.command in settings.json"
         )
 

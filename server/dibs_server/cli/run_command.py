@@ -54,7 +54,7 @@ def run_agents(tasks_dir: str | None, agents: str, batch: str, wanted: Wanted, m
         store = session.store
         among = replace(wanted, batch=store.batches.get(batch)) if batch else wanted
         options = PullOptions(read_agents(agents), among, most)
-        refuse(options, store.settings)
+        refuse(options, store)
         ready = {name: sum(1 for _ in ready_for(store, among, name)) for name in options.agents}
         told = ", ".join(f"{count} ready for {name}" for name, count in ready.items())
         _tell([told], agents_told(options, store.settings), (), as_json=as_json)

@@ -13,7 +13,7 @@ from dibs_server.dispatch.child import tail_of
 from dibs_server.dispatch.records import RunFolder, read
 from dibs_server.dispatch.run import RESULT
 from dibs_server.dispatch.run_result import RunResult
-from dibs_server.dispatch.wave_run import is_run
+from dibs_server.dispatch.wave_run import BEGUN, Begun, is_run
 
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5
@@ -37,6 +37,9 @@ def get_wave(session: Session, request: GetWaveRequest, call: Call) -> RunResult
         raise RunNotFound(f"there is no run {run_id}; there are: {listed_few(known) or 'none'}", run_id=run_id)
     if result.status == "running" and not is_run(store, folder.path):
         result = _ended_or_left(folder, result)
+    elif result.status == "running" and (begun := read(folder.path / BEGUN, Begun)) is not None:
+        seconds = round((store.now() - begun.at).total_seconds(), 1)
+        result = result.model_copy(update={"runtime_seconds": max(0.0, seconds)})
     return result if session.person else _fitting(folder, result)
 
 
@@ -45,8 +48,14 @@ def _ended_or_left(folder: RunFolder, result: RunResult) -> RunResult:
     now = read(folder.path / RESULT, RunResult) or result
     if now.status != "running":
         return now
-    said = tail_of(folder.path / "dispatcher.log")
-    told = f"{now.message}. {GONE}; run_wave with the same wave takes it up again"
+    lines = tail_of(folder.path / "dispatcher.log").splitlines()
+    said = "\n".join(line for line in lines if not line.startswith("note: "))
+    again = (
+        "run_wave with the same wave takes it up"
+        if (folder.path / BEGUN).exists()
+        else "`dibs run` goes on with the rest"
+    )
+    told = f"{now.message} when it was last heard of. {GONE}, what it had begun goes on by itself; {again}"
     return now.model_copy(update={"message": f"{told}. It said: {said}" if said else told})
 
 

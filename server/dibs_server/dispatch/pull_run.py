@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dibs.batch_items import open_batch
 from dibs.matching import Wanted
@@ -15,6 +16,7 @@ from dibs.store.errors import InvalidArguments
 from dibs.store.ledger import Hold
 from dibs.store.runs import DISPATCHER, new_run
 from dibs.store.settings import Settings
+from dibs.store.task_store import TaskStore
 from dibs_server.dispatch.crew import Crew
 from dibs_server.dispatch.pull_source import PullSource
 from dibs_server.dispatch.records import RunFolder
@@ -36,7 +38,7 @@ class PullRun:
 
     def __init__(self, session: Session, options: PullOptions, view: RunView) -> None:
         store = session.store
-        refuse(options, store.settings)
+        refuse(options, store)
         self._lock: AliveLock
         self.folder = store.change(lambda hold: self._begin(session, hold, options))
         self._crew = Crew(session, self.folder)
@@ -71,15 +73,15 @@ class PullRun:
             self._lock.drop()
 
 
-def refuse(options: PullOptions, settings: Settings) -> None:
+def refuse(options: PullOptions, store: TaskStore) -> None:
     """Raise InvalidArguments for what cannot be run."""
-    if faults := list(_faults(options, settings)):
+    if faults := list(_faults(options, store.settings, store.repository)):
         raise InvalidArguments(f"run: {'; '.join(faults)}. Nothing was started; mend that and call again")
 
 
-def _faults(options: PullOptions, settings: Settings) -> Iterator[str]:
+def _faults(options: PullOptions, settings: Settings, cwd: Path) -> Iterator[str]:
     for name in options.agents:
-        yield from agent_faults(name, settings)
+        yield from agent_faults(name, settings, cwd)
     together, most = sum(options.agents.values()), settings.parallelism.maxParallelTasks
     if together > most:
         yield f"{together} agents are more than parallelism.maxParallelTasks in the settings allows: {most}"

@@ -100,7 +100,13 @@ class Book:
         store, tries = self._session.store, self._progress.get(task_id.casefold(), [])
         stored = self._stored(task_id)
         report = read_report(stored.file.body, COMPLETION) if stored is not None and status == "completed" else {}
-        outcome = Outcome(task_id=task_id, status=OF_OUTCOME.get(status, "failed"), reason=one_line(told))
+        outcome = Outcome(
+            task_id=task_id,
+            status=OF_OUTCOME.get(status, "failed"),
+            title=one_line(stored.task.title) if stored is not None else "",
+            reason=one_line(told),
+            caller=tries[-1].agent if tries else "",
+        )
         if stored is not None and status == "completed":
             outcome = ended(store, stored.task.id, stored.task.path, "done").outcome
         tokens = sum(one.tokens for one in tries) or outcome.tokens
@@ -166,4 +172,5 @@ def _told(rows: Mapping[str, TaskRow], faults: Mapping[str, Fault]) -> str:
     counts = {word: sum(row.status == word for row in rows.values()) for word in words}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing was to be done"
     unreviewed = [task_id for task_id in faults if task_id in rows and rows[task_id].status == "completed"]
-    return told + (f"; not reviewed: {listed_few(unreviewed)}" if unreviewed else "")
+    told += f"; not reviewed: {listed_few(unreviewed)}" if unreviewed else ""
+    return f"{told}; `dibs reopen` what is mended, and run it again" if counts["failed"] + counts["blocked"] else told

@@ -40,12 +40,15 @@ def run_wave(session: Session, request: RunWaveRequest, call: Call) -> RunWaveRe
     already = is_run(session.store, folder.path)
     if not already:
         _start(session, request)
-    told = f"{request.run_id} is being run{' already' if already else ''}: call get_wave with this run_id"
+    asked = f"`dibs wave show {request.run_id}`" if session.person else "get_wave with this run_id"
+    told = (
+        f"{request.run_id} is being run already" if already else f"{told_before(plan)}. {request.run_id} is being run"
+    )
     return RunWaveResult(
         run_id=request.run_id,
         rounds=[[unit.id for unit in round.units] for round in plan.rounds],
         agents=agent_rows(plan),
-        message=f"{told_before(plan)}. {told}",
+        message=f"{told}; {asked} says how far it is",
         warnings=list(plan.warnings),
     )
 
