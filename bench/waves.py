@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dibs.store.dispatch_settings import Agent
 from dibs_server.dispatch.records import Order, RunFolder
 from report import Cell, Check, Report, median, run
 from sample import DIBS, Samples
@@ -56,8 +57,11 @@ def dispatched(folder: Path, tasks: Sequence[dict[str, object]], at_once: int, *
 
 def bare(folder: Path, tasks: int) -> float:
     """The seconds the same supervisors take, started by a pool that does nothing else."""
+    idle = Agent(command=("true",))
     runs = RunFolder(folder / ".dibs" / "runs" / "bare")
-    orders = [runs.give(Order(task_id=f"t-{number}", agent="idle", timeout_seconds=60)) for number in range(tasks)]
+    orders = [
+        runs.give(Order(task_id=f"t-{number}", agent="idle", setup=idle, timeout_seconds=60)) for number in range(tasks)
+    ]
     started = time.perf_counter()
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda path: subprocess.run([*RUN_ONE, str(path)], check=True), orders))

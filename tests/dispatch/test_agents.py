@@ -45,7 +45,7 @@ def test_a_model_has_the_agent_s_own_name_and_may_be_left_out(start: Start, mode
 def test_an_agent_gets_what_it_may_inherit_and_nothing_else(start: Start) -> None:
     agent = Agent(command=("x",), inherits=("MY_*",), environment={"PLACE": "{cwd}", "LANG": "C"})
     outer = {"PATH": "/bin", "MY_KEY": "k", "OTHER_KEY": "o", "DIBS_CLAIM": "outer", "LANG": "de", "LC_ALL": "C"}
-    inner = environment_of(agent, Dispatch(), start, outer)
+    inner = environment_of(agent, Dispatch().inherits, start, outer)
     assert inner == {
         "PATH": "/bin",
         "LC_ALL": "C",
@@ -65,7 +65,7 @@ def test_no_default_agent_inherits_another_one_s_keys_or_an_outer_session(start:
     keys = {"ANTHROPIC_API_KEY": "claude", "GEMINI_API_KEY": "gemini", "OPENAI_API_KEY": "codex"}
     names = ("CLAUDECODE", "CLAUDE_CODE_SESSION_ID", "CLAUDE_PROJECT_DIR", "GEMINI_CLI", "CODEX_THREAD_ID")
     marks = dict.fromkeys(names, "x")
-    inner = environment_of(DEFAULT_AGENTS[name], Dispatch(), start, {**keys, **marks})
+    inner = environment_of(DEFAULT_AGENTS[name], Dispatch().inherits, start, {**keys, **marks})
     assert [key for key in keys if key in inner] == [key for key, owner in keys.items() if owner == name]
     assert marks.keys().isdisjoint(inner)
 

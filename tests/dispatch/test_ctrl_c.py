@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there"),
 ]
 
+PAUSE_SECONDS = 1.0
 QUESTION = "put their tasks back?"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -44,12 +45,16 @@ class Terminal:
         while not all(word in self.text for word in words):
             assert self._read(deadline - time.monotonic()), f"it ended, or waits, after: {self.text[-2000:]}"
 
-    def ended(self) -> int:
-        """Read to the end; the exit code."""
+    def ended(self, answer: str = "") -> int:
+        """Read to the end; the exit code. The answer is typed as often as it takes: a key that comes just as a program
+        begins to wait for one may not wake it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._read(deadline - time.monotonic()):
-            pass
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        while (found := os.waitpid(self._pid, os.WNOHANG)) == (0, 0):
+            assert time.monotonic() < deadline, f"it does not end after: {self.text[-2000:]}"
+            if not self._read(PAUSE_SECONDS) and answer:
+                with suppress(OSError):
+                    self.type(answer)
+        return os.waitstatus_to_exitcode(found[1])
 
     def _read(self, seconds: float) -> bool:
         if not select.select([self._end], [], [], max(0.0, seconds))[0]:
@@ -99,8 +104,7 @@ def test_a_yes_or_another_ctrl_c_puts_it_back(project: Project, wave: str, answe
         project.until_begun("a")
         terminal.type("\x03")
         terminal.until(QUESTION)
-        terminal.type(answer)
-        assert terminal.ended() == 4
+        assert terminal.ended(answer) == 4
     assert [project.header(task_id)["status"] for task_id in "ab"] == ["active", "active"]
     assert (project.reservations(), project.left_running()) == ([], [])
     assert "Traceback" not in terminal.text

@@ -71,7 +71,7 @@ def test_a_run_whose_dispatcher_has_gone_says_so_and_is_not_waited_for(folder: R
     write(folder, {"a": "running"}, "running")
     (folder.path / "dispatcher.log").write_text("out of memory\n", encoding="utf-8")
     told = ask()
-    assert told.status == "running"
+    assert told.status == "stopped"
     assert "`dibs run` goes on with the rest. It said: out of memory" in told.message
     (folder.path / "begun.json").write_text("{}", encoding="utf-8")
     assert "run_wave with the same wave takes it up" in ask().message

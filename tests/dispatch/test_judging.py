@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dibs.session import Session
+from dibs.store.dispatch_settings import Agent
 from dibs_server.dispatch.judging import judge
 from dibs_server.dispatch.records import Order, Progress
 from support import Clock, call, claim, edit, header, held_ids, write_task
@@ -24,7 +25,9 @@ class Case:
         self.by = {"id": "t-1", "claim_token": self.claimed.claim_token}
 
     def judged(self, *, interrupted: bool = False, **order: Any) -> Progress:
-        given = Order(**{"task_id": "t-1", "agent": "claude", "timeout_seconds": 9, **order})
+        given = Order(
+            **{"task_id": "t-1", "agent": "claude", "setup": Agent(command=("x",)), "timeout_seconds": 9, **order}
+        )
         progress = Progress(
             task_id="t-1",
             agent="claude",

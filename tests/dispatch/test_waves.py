@@ -312,3 +312,16 @@ def test_a_supervisor_that_dies_before_it_claims_costs_no_task(project: Project)
     answer = answered(project.folder, *project.words("wave", "run", wave))
     assert set(statuses(answer).values()) == {"completed"}
     assert Counter(project.of("begin")) == dict.fromkeys(("first", "b", "c"), 1)
+
+
+def test_what_an_agent_may_do_is_what_was_shown_though_settings_change_meanwhile(project: Project) -> None:
+    wave = project.wave([{"taskId": "a", "title": "hold"}, {"taskId": "b", "title": "fine"}], maxParallel=1)
+    with begun(project.folder, *project.words("wave", "run", wave, "--json")) as running:
+        project.until_begun("a")
+        (project.tasks_dir / "settings.json").write_text(
+            json.dumps({"dispatch": {"agent": "x", "agents": {"scripted": {"command": ["false"]}}}}), encoding="utf-8"
+        )
+        project.go()
+        code, out, err = ended(running)
+    assert code == 0, out + err
+    assert project.of("end") == ["a", "b"]

@@ -33,6 +33,13 @@ def test_it_has_the_rules_the_task_its_files_and_what_was_done_before() -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize(
+    "outputs", [{"t-0": "Made it."}, "Made it.", ["Made it."], [{"taskId": "t-0", "summary": "Made it."}]]
+)
+def test_what_was_done_before_is_told_in_whatever_shape_it_comes(outputs: object) -> None:
+    assert "Made it." in agent_prompt("t", "T", {"dependencyOutputs": outputs}, [], {})
+
+
 @pytest.mark.parametrize("key", ["description", "instructions", "notes"])
 def test_what_is_too_long_is_cut_with_a_mark(key: str) -> None:
     prompt = agent_prompt("t", "T", {key: "x" * 50_000}, [], {"d": "y" * 50_000})

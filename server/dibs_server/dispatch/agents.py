@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dibs.store.dispatch_settings import PERMISSIONS, Agent, Dispatch
+from dibs.store.dispatch_settings import PERMISSIONS, Agent
 from dibs.store.settings import CLAIM_FILE_VARIABLE, TASKS_DIR_VARIABLE
 from dibs_server.clients.values import Value
 from dibs_server.dispatch.gemini_home import lay_gemini_home
@@ -61,9 +61,9 @@ def command_of(agent: Agent, start: Start) -> list[str]:
     return words
 
 
-def environment_of(agent: Agent, dispatch: Dispatch, start: Start, outer: Mapping[str, str]) -> dict[str, str]:
+def environment_of(agent: Agent, inherits: Sequence[str], start: Start, outer: Mapping[str, str]) -> dict[str, str]:
     """The variables it gets: those that all agents or it inherit, those the settings set, and where its task is."""
-    patterns = (*dispatch.inherits, *agent.inherits)
+    patterns = (*inherits, *agent.inherits)
     kept = {name: value for name, value in outer.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
     values = _values(agent, start)
     return {**kept, **{name: fill(text, values) for name, text in agent.environment.items()}, **_own(start)}

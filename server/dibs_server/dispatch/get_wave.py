@@ -18,7 +18,6 @@ from dibs_server.dispatch.wave_run import BEGUN, Begun, is_run
 MAX_WAIT_SECONDS = 50
 PAUSE_SECONDS = 0.5
 TASKS_TOLD = 40
-GONE = "Its dispatcher is gone"
 
 
 class GetWaveRequest(Request):
@@ -55,8 +54,10 @@ def _ended_or_left(folder: RunFolder, result: RunResult) -> RunResult:
         if (folder.path / BEGUN).exists()
         else "`dibs run` goes on with the rest"
     )
-    told = f"{now.message} when it was last heard of. {GONE}, what it had begun goes on by itself; {again}"
-    return now.model_copy(update={"message": f"{told}. It said: {said}" if said else told})
+    told = (
+        f"{now.message} when it was last heard of. Its dispatcher is gone, what it had begun goes on by itself; {again}"
+    )
+    return now.model_copy(update={"status": "stopped", "message": f"{told}. It said: {said}" if said else told})
 
 
 def _fitting(folder: RunFolder, result: RunResult) -> RunResult:
@@ -77,8 +78,7 @@ def _fitting(folder: RunFolder, result: RunResult) -> RunResult:
 
 def pause_before_next(request: GetWaveRequest, result: RunResult, waited_seconds: float) -> float | None:
     """How long to sleep before looking again; None: answer now."""
-    over = result.status != "running" or GONE in result.message
-    if over or waited_seconds >= request.wait_seconds:
+    if result.status != "running" or waited_seconds >= request.wait_seconds:
         return None
     return min(PAUSE_SECONDS, request.wait_seconds - waited_seconds)
 

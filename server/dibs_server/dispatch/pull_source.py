@@ -70,6 +70,8 @@ class PullSource:
         return Order(
             task_id=unit.id,
             agent=unit.agent,
+            setup=self._dispatch.agents[unit.agent],
+            inherits=self._dispatch.inherits,
             attempt=attempt,
             last=attempt > self._dispatch.retries,
             again_after_conflict=False,

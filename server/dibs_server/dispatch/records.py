@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from dibs.store.alive import is_alive
 from dibs.store.claims import slug
+from dibs.store.dispatch_settings import Agent
 from dibs.store.processes import ProcessMark
 from dibs.store.publish import write_temporary
 
@@ -31,11 +32,17 @@ class Record(BaseModel):
 
 
 class Order(Record):
-    """One start of an agent on one task. ``last``: when it fails the task is blocked, else it is put back for another
-    attempt; ``again_after_conflict``: one conflict is put back as well."""
+    """One start of an agent on one task.
+
+    ``setup`` is how it is started, with the variables that all agents inherit: as the settings were when that was
+    shown, for an agent at work may change them. ``last``: when it fails the task is blocked, else it is put back for
+    another attempt; ``again_after_conflict``: one conflict is put back as well.
+    """
 
     task_id: str
     agent: str
+    setup: Agent
+    inherits: tuple[str, ...] = ()
     model: str = ""
     attempt: Annotated[int, Field(ge=1)] = 1
     last: bool = True

@@ -66,7 +66,7 @@ def _derived(task_id: str, what: str, token: str) -> str:
 
 def _report(task: StoredTask) -> str:
     report = read_report(task.file.body, COMPLETION)
-    lines = [f"{label}: {text}" if label else text for label, text in report.items() if label != "By"]
+    lines = [f"{label}:\n{text}" if label else text for label, text in report.items() if label != "By"]
     return "\n".join(f"> {line}" for line in "\n\n".join(lines).splitlines()) or "> (nothing)"
 
 

@@ -105,17 +105,14 @@ class Supervisor:
         token = claimed.claim_token or ""
         try:
             self._note(scratch=tempfile.mkdtemp(prefix="dibs-"))
-            dispatch = self.session.store.settings.dispatch
-            agent = dispatch.agents[self.order.agent]
+            agent = self.order.setup
             start = self._start_of(claimed)
             write_places(agent, start, environment())
             self._has_server = has_server(agent)
-            around = environment_of(agent, dispatch, start, environment())
+            around = environment_of(agent, self.order.inherits, start, environment())
             child = Child(command_of(agent, start), output, around, start.cwd)
         except OSError as exc:
-            return f"it could not be started: {exc.strerror}"
-        except KeyError:
-            return f"there is no agent {self.order.agent} in the settings any more"
+            return f"{self.order.setup.command[0]} could not be started: {exc.strerror}"
         except DibsError as error:
             return f"it could not be started: {error.message}"
         self._child = child

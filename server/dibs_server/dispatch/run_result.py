@@ -58,11 +58,12 @@ class Fault(BaseModel):
 
 
 class RunResult(Result):
-    """``skipped`` were complete before; ``workers`` has the same outcomes in the shape that batches give them."""
+    """``status`` is stopped where nobody runs it any more, though it has not ended; ``skipped`` were complete before;
+    ``workers`` has the same outcomes in the shape that batches give them."""
 
     run_id: str
     wave: int
-    status: Literal["running", "completed", "partial", "failed"]
+    status: Literal["running", "completed", "partial", "failed", "stopped"]
     tasks: dict[str, TaskRow]
     errors: list[Fault]
     workers: list[Outcome]
@@ -132,6 +133,11 @@ class Book:
         """Add what a review said to the row of what it reviewed."""
         self.rows[task_id] = self.rows[task_id].model_copy(update={"review": review})
 
+    def _tokens_beside(self, rows: Mapping[str, TaskRow]) -> int:
+        """Those of what has no row of its own: reviews."""
+        keys = {task_id.casefold() for task_id in rows}
+        return sum(one.tokens for key, tries in self._progress.items() if key not in keys for one in tries)
+
     def _stored(self, task_id: str) -> StoredTask | None:
         try:
             return self._session.store.find(task_id)
@@ -159,7 +165,7 @@ class Book:
             errors=[self.faults[task_id] for task_id in rows if task_id in self.faults],
             workers=[self._outcomes[task_id] for task_id in rows if task_id in self._outcomes],
             runtime_seconds=round(seconds, 1),
-            total_tokens=sum(one.tokens for one in tries),
+            total_tokens=sum(row.tokens for row in rows.values()) + self._tokens_beside(rows),
             total_cost_usd=round(sum(one.cost_usd or 0 for one in tries), 6),
             skipped=list(skipped),
             message=_told(rows, self.faults),

@@ -94,6 +94,8 @@ class WaveSource:
         return Order(
             task_id=unit.id,
             agent=unit.agent,
+            setup=self._dispatch.agents[unit.agent],
+            inherits=self._dispatch.inherits,
             model=unit.model,
             attempt=self._book.attempts(unit.id) + 1,
             last=self._failures[unit.key] >= self._dispatch.retries,
@@ -147,7 +149,8 @@ class WaveSource:
 
     def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
         """The file has the last word: what is active there is done again, what a person did stands."""
-        last, gone = {}, {task.unit.key for task in self._plan.tasks if task.task is None}
+        statuses = {task.unit.key: task.task.status if task.task else "gone" for task in self._plan.tasks}
+        last = {}
         for progress in ended:
             self._book.note(progress)
             self._failures[progress.key] += progress.how in FAILED
@@ -157,8 +160,10 @@ class WaveSource:
             if key in at_work or key in self._done & self._reviews.keys():
                 continue
             # a task that was begun and has no file any more is not made anew
-            may_start = any(unit.key == key for unit in self.waiting) and not (key in gone and progress.token)
-            if progress.how == "completed" or (not may_start and progress.how in OVER):
+            gone = statuses.get(key) == "gone" and bool(progress.token)
+            may_start = any(unit.key == key for unit in self.waiting) and not gone
+            again = statuses.get(key) in ("active", "in_progress")
+            if progress.how == "completed" or (not may_start and not again and progress.how in OVER):
                 self._settle(progress)
             elif may_start and progress.how == "conflict":
                 self._defer(progress)

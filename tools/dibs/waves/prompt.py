@@ -61,9 +61,11 @@ def _text(value: object) -> str:
 
 
 def _outputs(value: object) -> dict[str, str]:
-    """The summaries of `dependencyOutputs`: objects with a task's id and what came of it."""
+    """The summaries of `dependencyOutputs`: objects with a task's id and what came of it; or texts, by ids or bare."""
+    if isinstance(value, Mapping):
+        return {str(name): _text(text) for name, text in value.items()}
     found: dict[str, str] = {}
-    for number, item in enumerate(value if isinstance(value, list) else []):
+    for number, item in enumerate(value if isinstance(value, list) else [value]):
         if isinstance(item, Mapping):
             found[str(item.get("taskId") or item.get("task_id") or number + 1)] = _text(item.get("summary") or item)
         else:
