@@ -9,7 +9,7 @@ from claim_machine import ClaimMachine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-HISTORIES = 180 * int(os.environ.get("DIBS_FUZZ", "1"))
+HISTORIES = 120 * int(os.environ.get("DIBS_FUZZ", "1"))
 """New ones in every run; ``DIBS_FUZZ=10`` tries ten times as many."""
 STEPS = 20
 
