@@ -82,6 +82,6 @@ def test_after_one_command_the_client_connects_and_after_another_it_knows_nothin
 def trust_as_a_person_does(fresh: Fresh) -> None:
     """Say yes when Claude Code asks whether this folder is trusted, the one step that is left to a person."""
     path = fresh.home / ".claude.json"
-    document = json.loads(path.read_bytes())
+    document = json.loads(path.read_bytes()) if path.exists() else {}
     document.setdefault("projects", {})[os.fspath(fresh.project)] = {"hasTrustDialogAccepted": True}
     path.write_text(json.dumps(document), encoding="utf-8")
