@@ -104,9 +104,6 @@ class RunFolder:
     def run_id(self) -> str:
         return self.path.name
 
-    def order_path(self, order: Order) -> Path:
-        return self.path / f"{order.name}.order.json"
-
     def lock_path(self, name: str) -> Path:
         return self.path / f"{name}.lock"
 
