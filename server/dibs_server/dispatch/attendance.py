@@ -20,7 +20,10 @@ from dibs_server.dispatch.child import Child
 LOOK_SECONDS = 1.0
 CLAIM_SECONDS, REPORT_SECONDS = 10.0, 60.0
 """How long a claim, and the report on what was done, are tried when something is in the way that may pass."""
+PARTING_SECONDS = 60.0
+"""How long a program may go on once it has reported: it has last words to say, and what its run took."""
 MAY_PASS = ("settings", "busy", "io", "task_changed")
+REPORTS = ("completed", "blocked")
 
 T = TypeVar("T")
 
@@ -33,7 +36,8 @@ class Attendance:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._running: dict[str, tuple[str, Child]] = {}
-        self._renewer = threading.Thread(target=self._renew, name="dibs-renew", daemon=True)
+        self._reported: dict[str, float] = {}
+        self._renewer = threading.Thread(target=self._stand_by, name="dibs-renew", daemon=True)
 
     def __enter__(self) -> Attendance:
         self._renewer.start()
@@ -59,27 +63,38 @@ class Attendance:
         with self._lock:
             return [child for _, child in self._running.values()]
 
-    def _renew(self) -> None:
+    def _stand_by(self) -> None:
         while not self._over.wait(self._renew_seconds()):
-            with self._lock:
-                running = dict(self._running)
-            for claim in self._session.held():
-                if claim.token in running:
-                    self._session.named(claim.id, claim.token)
-            with suppress(DibsError, OSError):
-                renew_claims(self._session)
-            held = {claim.token for claim in self._session.held()}
-            for token, (task_id, child) in running.items():
-                if token not in held and not self._stands(task_id, token):
-                    child.stop("its claim is over")
+            self.renew()
 
-    def _stands(self, task_id: str, token: str) -> bool:
-        """Whether the claim is still there: the program may have taken it over, with a server of its own."""
+    def renew(self) -> None:
+        """Renew the claims of what runs, and end what has none any more."""
+        with self._lock:
+            running = dict(self._running)
+        for claim in self._session.held():
+            if claim.token in running:
+                self._session.named(claim.id, claim.token)
+        with suppress(DibsError, OSError):
+            renew_claims(self._session)
+        held = {claim.token for claim in self._session.held()}
+        for token, (task_id, child) in running.items():
+            if token not in held and (why := self._why_end(task_id, token)):
+                child.stop(why)
+
+    def _why_end(self, task_id: str, token: str) -> str:
+        """Why a program is to be ended that this session holds no claim for; "" when it may go on: with a server of
+        its own it may have taken the claim over, or have reported."""
+        ledger = self._session.store.ledger
         try:
-            claim = self._session.store.ledger.claim(task_id)
+            claim, ending = ledger.claim(task_id), ledger.endings(task_id).of(token)
         except (DibsError, OSError):
-            return True  # nobody knows
-        return claim is not None and claim.token == token
+            return ""  # nobody knows
+        if claim is not None and claim.token == token:
+            return ""
+        if ending is None or ending.how not in REPORTS:
+            return "its claim is over"
+        reported = self._reported.setdefault(token, time.monotonic())
+        return "" if time.monotonic() - reported < PARTING_SECONDS else "it had reported, and did not end"
 
     def _renew_seconds(self) -> float:
         try:
@@ -104,6 +119,6 @@ def patiently(act: Callable[[], T], seconds: float, stopped: threading.Event) ->
 def ended_by_itself(store: TaskStore, task_id: str, token: str) -> Outcome | None:
     """What a program reported itself, by the claim it was told; None: that was not what ended the claim."""
     past = store.ledger.endings(task_id).of(token)
-    if past is None or past.how not in ("completed", "blocked"):
+    if past is None or past.how not in REPORTS:
         return None
     return outcomes.ended(store, task_id, past.claim.path, past.left_status).outcome
