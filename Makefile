@@ -10,6 +10,8 @@ WORKERS ?= 3
 demo: .venv/.installed
 	@$(BIN)/dibs demo
 
+# hundreds of interpreters are started, and each would compile everything again
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.installed-dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 

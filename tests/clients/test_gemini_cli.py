@@ -1,20 +1,15 @@
-"""What is peculiar to Gemini CLI: an argument it adds to every tool, a standard error that it never reads, and settings
-that take no server for a single run."""
+"""What is peculiar to Gemini CLI: an argument it adds to every tool, and a standard error that it never reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from client import SERVER, Client
-from gemini_cli import Gemini
+from client import Client
 from scripts import Call, Said, Turn
-from workers import complete, working_off
+from workers import complete
 
-from dibs_server.dispatch.gemini_home import lay_gemini_home
-from support import header, write_file, write_task
-from wire import DIBS
+from support import header, write_task
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
@@ -36,27 +31,6 @@ def test_the_argument_that_the_client_adds_does_no_harm(gemini: Client, tasks_di
     run = gemini.run("Do a task.", script)
     assert header(path)["status"] == "done"
     assert not any("wait_for_previous" in result for result in run.results)
-
-
-class AtWork(Gemini):
-    """In a home for one run."""
-
-    def environment(self) -> dict[str, str]:
-        return {**super().environment(), "GEMINI_CLI_HOME": str(self.home / "run")}
-
-
-def test_a_home_for_one_run_has_our_server_and_all_that_is_the_users(
-    make_client: Callable[..., Client], tasks_dir: Path
-) -> None:
-    path = write_task(tasks_dir, "t-1")
-    client = make_client(AtWork, configured=False)
-    theirs = client.home / ".gemini"
-    write_file(theirs / "GEMINI.md", "Be kind to owls.")
-    entry = {"command": str(DIBS), "args": ["serve"], "trust": True}
-    lay_gemini_home(client.home / "run", theirs, SERVER, entry)
-    run = client.run("Do a task.", working_off("bob"))
-    assert header(path)["status"] == "done"
-    assert "Be kind to owls." in run.turns[0].text
 
 
 @pytest.mark.long

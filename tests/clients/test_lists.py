@@ -60,7 +60,6 @@ def test_a_client_connects_as_the_page_configures_it(
     make_client: Callable[..., Client], kind: type[Client], file: str, number: int
 ) -> None:
     client = make_client(kind, configured=False)
-    assert "dibs" not in client.mcp_list()
     write_file(client.project / file, shown("json", number))
     assert client.connects()
 

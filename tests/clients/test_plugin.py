@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,21 @@ CLONE = Path(__file__).resolve().parents[2]
 ALLOWED = ("--allowedTools", "mcp__plugin_dibs_dibs")
 
 
-@pytest.fixture
-def claude(make_client: Callable[..., Client]) -> Client:
-    """Claude Code with the plugin, and with ``dibs`` where pipx puts it."""
-    client = make_client(Claude, configured=False)
+@pytest.fixture(scope="module")
+def plugged_in(tmp_path_factory: pytest.TempPathFactory) -> Claude:
+    """Claude Code with the plugin, and with ``dibs`` where pipx puts it: the home of a user of several projects."""
+    home = tmp_path_factory.mktemp("home")
+    client = Claude(home, home)
+    client.prepare_home()
     client.install_dibs()
     client.call("plugin", "marketplace", "add", CLONE)
     client.call("plugin", "install", "dibs@dibs")
     return client
+
+
+@pytest.fixture
+def claude(plugged_in: Claude, project: Path) -> Client:
+    return replace(plugged_in, project=project)
 
 
 def until(happened: Callable[[], bool]) -> None:
@@ -44,10 +52,6 @@ def test_the_client_finds_it_valid(make_client: Callable[..., Client], folder: P
         "Validation passed"
         in make_client(Claude, configured=False).call("plugin", "validate", "--strict", folder).stdout
     )
-
-
-def test_its_server_is_connected(claude: Client) -> None:
-    assert claude.connects("plugin:dibs:dibs")
 
 
 def test_a_session_is_told_reminded_and_relieved(claude: Client, tasks_dir: Path) -> None:
@@ -66,19 +70,7 @@ def test_a_session_is_told_reminded_and_relieved(claude: Client, tasks_dir: Path
     assert "The session that held this task ended" in path.read_text(encoding="utf-8")
 
 
-def test_who_holds_nothing_stops_undisturbed(claude: Client, tasks_dir: Path) -> None:
-    path = write_task(tasks_dir, "t-1")
-
-    def script(turn: Turn) -> Said:
-        turn = yield Call("claim_next_task")
-        turn = yield complete(turn.result)
-        return "Done."
-
-    assert claude.run("Do a task.", script, *ALLOWED).text == "Done."
-    assert header(path)["status"] == "done"
-
-
-def test_pull_takes_the_named_task_and_needs_no_permission(claude: Client, tasks_dir: Path) -> None:
+def test_pull_takes_the_named_task_needs_no_permission_and_stops_undisturbed(claude: Client, tasks_dir: Path) -> None:
     paths = [write_task(tasks_dir, f"t-{number}") for number in (1, 2)]
 
     def script(turn: Turn) -> Said:

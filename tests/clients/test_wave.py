@@ -58,6 +58,7 @@ def test_two_of_each_run_a_wave_of_eight_to_its_end(
 ) -> None:
     (tasks_dir / "settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     claude, gemini = make_client(Claude, configured=False), make_client(Gemini, configured=False)
+    write_file(gemini.home / ".gemini" / "GEMINI.md", "Be kind to owls.")
     (gemini.home / ".gemini").rename(claude.home / ".gemini")  # one user has both
     agents = ["claude", "gemini"] * 4
     wave = {
@@ -85,8 +86,10 @@ def test_two_of_each_run_a_wave_of_eight_to_its_end(
     assert all(row.tokens > 0 for row in result.tasks.values()), "what they say of their tokens is read"
     for path in tasks_dir.glob("t-*.md"):
         assert header(path)["status"] == "done"
-    told = [turn.text for service in services for turn in service.turns]
-    assert any("Part 0" in text for text in told)
+    told = [[turn.text for turn in service.turns] for service in services]
+    assert any("Part 0" in text for text in told[0])
+    assert any("Part 1" in text for text in told[1])
+    assert all("Be kind to owls." in text for text in told[1]), "what the user tells Gemini CLI is told here too"
 
 
 def test_codex_is_started_too(make_client: Callable[..., Client], project: Path, tasks_dir: Path) -> None:

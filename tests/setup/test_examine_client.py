@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from homes import Home
+from homes import PATIENCE_SECONDS, Home
 
 from dibs.examine_tasks_dir import DoctorResult
+from dibs_server.clients import examine_client as doctors
 from dibs_server.clients import start
 from dibs_server.clients.entries import Entry, expanded
 from dibs_server.clients.examine_client import examine_client
+from dibs_server.clients.interview import Interview, interview
 from dibs_server.clients.launch import Launch
 from dibs_server.clients.places import CLIENTS, Client, Scope
 from dibs_server.clients.set_up import SetupRequest, set_up
-from dibs_server.clients.start import start_of
+from dibs_server.clients.start import Start, start_of
 from support import write_task
 
 OURS = Launch(sys.executable, ("-m", "dibs_server", "serve"))
 READS_ON = "import sys; sys.stdin.buffer.read()"
 Doctor = Callable[..., DoctorResult]
+only_what_is_written = pytest.mark.usefixtures("heard")
+"""For tests of what the doctor says of a configuration, whose server answers as it always does."""
 
 
 @pytest.fixture
@@ -42,6 +46,22 @@ def doctor(home: Home, monkeypatch: pytest.MonkeyPatch) -> Doctor:
         return examine_client(client, home.places, home.environment | (environment or {}), cwd or home.project)
 
     return ask
+
+
+@pytest.fixture(scope="module")
+def real_answers(tmp_path_factory: pytest.TempPathFactory) -> Interview:
+    """What the real server answers."""
+    folder = tmp_path_factory.mktemp("asked")
+    write_task(folder / "tasks", "t-1")
+    answers = interview(Start(OURS.command, list(OURS.args), {}, folder, PATIENCE_SECONDS))
+    assert answers.stats
+    return answers
+
+
+@pytest.fixture
+def heard(real_answers: Interview, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is not started once more to answer the same."""
+    monkeypatch.setattr(doctors, "interview", lambda start: real_answers)
 
 
 def respell(path: Path, **spoilt: Any) -> None:
@@ -157,6 +177,7 @@ def test_a_server_that_talks_on_stderr_is_told(doctor: Doctor) -> None:
     assert "writes 55 characters to stderr, which some clients never read: hello hello" in result.findings[0].text
 
 
+@only_what_is_written
 @pytest.mark.parametrize(("client", "option"), [("claude", "alwaysLoad"), ("gemini", "trust")])
 def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option: str, doctor: Doctor) -> None:
     result = doctor(client, **{option: None})
@@ -165,6 +186,7 @@ def test_an_entry_without_what_makes_tools_usable_is_told(client: Client, option
     assert result.findings[0].mend == f"add it: dibs setup {client} --write"
 
 
+@only_what_is_written
 @pytest.mark.parametrize(
     ("line", "name"),
     [("required = true\n", "required"), ('default_tools_approval_mode = "approve"\n', "default_tools_approval_mode")],
@@ -175,6 +197,7 @@ def test_codex_without_what_makes_tools_usable_is_told(line: str, name: str, hom
     assert f"has no `{name}" in result.findings[0].text
 
 
+@only_what_is_written
 @pytest.mark.parametrize(
     ("filters", "kept", "mend"),
     [
@@ -196,6 +219,7 @@ def test_tools_that_gemini_keeps_from_its_agent_are_told(
     assert all(f" keeps {kept} from " in each.text and each.mend.startswith(mend) for each in result.findings)
 
 
+@only_what_is_written
 @pytest.mark.parametrize(("name", "kept"), [("enabled_tools", "complete_task"), ("disabled_tools", "claim_next_task")])
 def test_tools_that_codex_keeps_from_its_agent_are_told(name: str, kept: str, home: Home) -> None:
     result = doctor_of_codex(home, "required = true\n", f'required = true\n{name} = ["claim_next_task"]\n')
@@ -224,6 +248,7 @@ def test_what_nobody_consented_to_is_not_started(home: Home) -> None:
     assert started.exists()
 
 
+@only_what_is_written
 def test_the_same_server_twice_is_told_and_on_two_directories_it_is_an_error(doctor: Doctor, home: Home) -> None:
     set_up(SetupRequest("claude", "project", key="tm", write=True), OURS, home.places, again="")
     trusted = {str(home.project): {"hasTrustDialogAccepted": True}}
@@ -295,6 +320,7 @@ def test_variables_are_filled_in_as_the_client_does() -> None:
     assert expanded("$A.$B", given, bare=True) == "1."
 
 
+@only_what_is_written
 @pytest.mark.parametrize("client", ["claude", "codex"])
 @pytest.mark.parametrize("key", ["dibs", "tm"])
 def test_an_entry_of_a_project_that_the_client_passes_over_does_not_hide_the_user_s(
