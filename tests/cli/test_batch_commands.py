@@ -101,6 +101,8 @@ def test_the_summary_for_people_begins_with_what_needs_them(at: Path, session: S
 def test_waiting_ends_with_how_it_went(at: Path, session: Session) -> None:
     finish(session, "t-1", "complete_task", summary="Painted.")
     assert run_dibs("wait", "t-1").exit_code == 0
+    result = run_dibs("wait", "t-2", "--timeout", "0", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["left"]) == (7, 1)
     finish(session, "t-2", "block_task", reason="lock file")
     result = run_dibs("wait", "t-1", "t-2")
     assert result.exit_code == 4

@@ -231,8 +231,9 @@ def test_a_review_that_asks_for_changes_makes_one_task_for_who_fixes_bugs(make_p
 
 
 def test_a_review_without_an_outcome_is_no_approval(make_project: Callable[..., Project]) -> None:
-    project = make_project(outcome="")
-    wave = project.wave([{"taskId": "t-1", "title": "fine", "needsCodexReview": True}])
+    project = make_project(outcome="", by_complexity={"multi-step": {"review": True}})
+    write_task(project.tasks_dir, "t-1", title="fine", complexity="multi-step")
+    wave = project.wave([{"taskId": "t-1"}])
     answer = answered(project.folder, *project.words("wave", "run", wave), code=4)
     assert answer["status"] == "partial"
     assert answer["tasks"]["t-1"]["review"]["outcome"] == ""
@@ -287,15 +288,20 @@ def _ended(answer: dict[str, object]) -> dict[str, object] | None:
     return answer if answer["status"] != "running" else None
 
 
-def test_agents_pull_from_a_batch_until_nothing_of_it_is_ready(project: Project) -> None:
+def test_agents_pull_from_a_batch_until_nothing_of_it_is_ready(make_project: Callable[..., Project]) -> None:
+    project = make_project(by_complexity={"mechanical": {"model": "haiku"}})
     for number in range(3):
         write_task(project.tasks_dir, f"t-{number}", title="fine", depends_on=["t-0"] if number == 2 else [])
-    write_task(project.tasks_dir, "t-3", title="crash")
+    write_task(project.tasks_dir, "t-3", title="crash", complexity="mechanical")
     ran(project.folder, *project.words("batch", "create", "b", *(f"t-{number}" for number in range(4))))
     write_task(project.tasks_dir, "other", title="fine")
     answer = answered(project.folder, *project.words("run", "--agents", "scripted:3", "--batch", "b"), code=4)
     assert statuses(answer) == {**{f"t-{number}": "completed" for number in range(3)}, "t-3": "failed"}
     assert Counter(project.of("begin")) == dict.fromkeys((f"t-{number}" for number in range(4)), 1)
+    begun = (event for event in project.events if event["what"] == "begin")
+    assert {event["task"]: event["environment"]["MODEL"] for event in begun if event["environment"]["MODEL"]} == {
+        "t-3": "haiku"
+    }
     assert project.reservations() == []
 
 

@@ -32,7 +32,10 @@ class Project:
         self.records = folder / "records"
         self.records.mkdir()
         worker = [sys.executable, str(WORKER), "{mcp_config}" if mcp else "-", str(self.records)]
-        agents = {"scripted": {"command": worker}, "critic": {"command": [*worker, outcome]}}
+        agents = {
+            "scripted": {"command": worker, "environment": {"MODEL": "{model}"}},
+            "critic": {"command": [*worker, outcome]},
+        }
         settings = {
             "claims": {"lease_seconds": 60, "renew_seconds": 5},
             "parallelism": {"maxParallelTasks": 10, "implementation": 1},

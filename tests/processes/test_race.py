@@ -90,10 +90,18 @@ def test_ctrl_c_ends_every_server_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command; [] when it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def servers_of(pid: int, number: int) -> list[psutil.Process]:
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
-        found = [child for child in psutil.Process(pid).children() if "serve" in child.cmdline()]
+        found = [child for child in psutil.Process(pid).children() if "serve" in words_of(child)]
         if len(found) >= number:
             return found
         time.sleep(0.05)  # only so as not to keep the processor busy; the loop above is what waits

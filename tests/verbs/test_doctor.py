@@ -504,6 +504,16 @@ def test_a_claim_on_a_task_that_is_gone(session: Session, other: Session, tasks_
     assert (fixed.fixed, fixed.mend, held_ids(other)) == (True, "the claim on t-1 was ended", [])
 
 
+def test_a_claimed_file_that_cannot_be_read_any_more_is_not_told_to_be_gone(
+    session: Session, other: Session, tasks_dir: Path
+) -> None:
+    """Also where its name is not its id, which is in the header that nobody can read."""
+    path = write_task(tasks_dir, "t-1", name="001-some-words.md")
+    claim(session, "t-1")
+    edit(path, "id: t-1", "id: [t-1")
+    assert kinds(other) == ["invalid"]
+
+
 def test_a_damaged_claim_file_is_set_aside(session: Session, other: Session, tasks_dir: Path) -> None:
     claim_of_new(session, tasks_dir, "t-1")
     path = tasks_dir / ".dibs" / "claims" / "torn.lock"

@@ -66,6 +66,8 @@ def test_an_agent_that_cannot_be_is_refused(tasks_dir: Path, agent: dict[str, An
         ({"dispatch": {"agnet": "x"}}, "unknown key 'dispatch.agnet' (did you mean 'agent'?)"),
         ({"dispatch": {"agents": []}}, "dispatch.agents"),
         ({"dispatch": {"timeout_seconds": 0}}, "dispatch.timeout_seconds"),
+        ({"dispatch": {"by_complexity": {"hard": {"model": "opus"}}}}, "dispatch.by_complexity: "),
+        ({"dispatch": {"by_complexity": {"mechanical": {"modl": "x"}}}}, "dispatch.by_complexity.mechanical.modl"),
         ({"parallelism": {"maxParalelTasks": 1}}, "unknown key 'parallelism.maxParalelTasks'"),
         ({"parallelism": {"maxParallelTasks": 0}}, "parallelism.maxParallelTasks"),
         ({"parallelism": {"implementation": 101}}, "parallelism.implementation"),

@@ -356,3 +356,27 @@ def test_without_a_tasks_directory_planning_says_what_to_do(at: Path) -> None:
     write_file(at / "wave.json", SEED)
     result = run_dibs("wave", "plan", "wave.json", "--tasks-dir", "nowhere")
     assert (result.exit_code, "nowhere" in result.stderr) == (6, True)
+
+
+def test_where_the_wave_does_not_say_the_settings_give_model_and_review_by_complexity(
+    tasks_dir: Path, programs: Path
+) -> None:
+    efforts = {"mechanical": {"model": "haiku"}, "multi-step": {"model": "opus", "review": True}}
+    write_file(tasks_dir / "settings.json", json.dumps({"dispatch": {"by_complexity": efforts}}))
+    write_task(tasks_dir, "easy", complexity="mechanical")
+    write_task(tasks_dir, "hard", complexity="multi-step")
+    write_task(tasks_dir, "other", complexity="requires-judgment")
+    unsaid = plan(tasks_dir, {"taskId": "easy"}, {"taskId": "HARD"}, {"taskId": "other"}, {"taskId": "new"})
+    assert [(row["model"], row["review"]) for row in unsaid["tasks"]] == [
+        ("haiku", False), ("opus", True), ("", False), ("", False),
+    ]  # fmt: skip
+    assert [row["agent"] for row in unsaid["agents"]] == ["claude", "codex"]
+    said = plan(
+        tasks_dir,
+        {"taskId": "easy", "model": "sonnet", "needsReview": True},
+        {"taskId": "hard", "model": "inherit", "needsReview": False},
+    )
+    assert [(row["model"], row["review"]) for row in said["tasks"]] == [("sonnet", True), ("inherit", False)]
+    (programs / "codex").unlink()
+    refused = plan(tasks_dir, {"taskId": "hard"})
+    assert "tasks[0].needsCodexReview (by dispatch.by_complexity): there is no program codex" in refused["message"]

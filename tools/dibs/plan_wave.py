@@ -86,7 +86,7 @@ def _row(task: PlannedTask, number: int) -> PlannedRow:
     unit = task.unit
     return PlannedRow(
         task_id=unit.id, title=task.title, agent=unit.agent, model=unit.model, kind=unit.kind, files=list(unit.files),
-        round=number, state=task.state, why=task.why, review=task.asked.needsCodexReview,
+        round=number, state=task.state, why=task.why, review=task.review,
     )  # fmt: skip
 
 

@@ -38,13 +38,15 @@ PROBLEMS_TOLD = 10
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A task of the wave, as it stands now; ``task`` is None while it has no file."""
+    """A task of the wave, as it stands now; ``task`` is None while it has no file, ``review`` says whether what is done
+    will be reviewed."""
 
     asked: WaveTask
     unit: Unit
     state: State
     why: str = ""
     task: Task | None = None
+    review: bool = False
 
     @property
     def title(self) -> str:
@@ -116,7 +118,7 @@ def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePla
     warnings += [postponed[task.unit.key].told() for task in tasks if task.unit.key in postponed]
     warnings += [_unknown(task) for task in tasks if task.state == "new" and not task.is_told_of]
     used = dict.fromkeys([task.unit.agent for task in tasks if task.state != "done"])
-    if any(task.asked.needsCodexReview and task.state != "done" for task in tasks):
+    if any(task.review and task.state != "done" for task in tasks):
         used[settings.dispatch.reviewer] = None
     agents = {name: settings.dispatch.agents[name] for name in used}
     return WavePlan(wave, tasks, limits, tuple(rounds), agents, tuple(dict.fromkeys(warnings)), overlaps)
@@ -161,21 +163,34 @@ def _planned_task(
     unit = Unit(
         id=to_be.id,
         agent=agent,
-        model=asked.model,
+        model=asked.model or settings.dispatch.effort(to_be.complexity).model,
         kind=asked.kind,
         files=to_be.files,
         after=frozenset(task_id.casefold() for task_id in awaited) & mine,
         timeout_seconds=asked.timeoutSeconds or settings.dispatch.timeout_seconds,
     )
+    state, why = _standing(asked, task, snapshot, claims)
+    if state in ("ready", "new") and (whys := [obstacle.text for obstacle in found if not _is_among(obstacle, mine)]):
+        state, why = "waiting", "; ".join(whys)
+    return PlannedTask(asked, unit, state, why, task, _is_reviewed(asked, task, settings))
+
+
+def _standing(asked: WaveTask, task: Task | None, snapshot: Snapshot, claims: Mapping[str, Claim]) -> tuple[State, str]:
+    """Where a task stands, and why, but for what it waits for."""
     if (error := snapshot.invalid_keys.get(asked.key)) is not None:
-        return PlannedTask(asked, unit, "invalid", error.message)
+        return "invalid", error.message
     if task is not None and task.status == "done":
-        return PlannedTask(asked, unit, "done", "already complete", task)
+        return "done", "already complete"
     if asked.key in claims:
-        return PlannedTask(asked, unit, "held", f"claimed by {claims[asked.key].owner.caller or 'somebody'}", task)
-    if whys := [obstacle.text for obstacle in found if not _is_among(obstacle, mine)]:
-        return PlannedTask(asked, unit, "waiting", "; ".join(whys), task)
-    return PlannedTask(asked, unit, "new" if task is None else "ready", "", task)
+        return "held", f"claimed by {claims[asked.key].owner.caller or 'somebody'}"
+    return ("new" if task is None else "ready"), ""
+
+
+def _is_reviewed(asked: WaveTask, task: Task | None, settings: Settings) -> bool:
+    """As the wave says; where it does not, as the settings say of the task's complexity."""
+    if "needsCodexReview" in asked.model_fields_set or task is None:
+        return asked.needsCodexReview
+    return settings.dispatch.effort(task.complexity).review
 
 
 def _as_it_will_be(asked: WaveTask, task: Task | None) -> Task:
@@ -229,8 +244,9 @@ def _faults(wave: Wave, snapshot: Snapshot, settings: Settings, store: TaskStore
         if known is not None and known.status == "done":
             continue
         needed.setdefault(task.agent or settings.dispatch.agent, f"{where}.agent")
-        if task.needsCodexReview:
-            needed.setdefault(settings.dispatch.reviewer, f"{where}.needsCodexReview")
+        if _is_reviewed(task, known, settings):
+            asked = "needsCodexReview" if task.needsCodexReview else "needsCodexReview (by dispatch.by_complexity)"
+            needed.setdefault(settings.dispatch.reviewer, f"{where}.{asked}")
     for name, where in needed.items():
         yield from (f"{where}: {fault}" for fault in agent_faults(name, settings, cwd))
 

@@ -26,7 +26,7 @@ TOOL = next(tool for tool in TOOLS if tool.name == "wait_for_tasks")
 
 
 class View(Protocol):
-    def tell(self, result: WaitResult) -> None: ...
+    def tell(self, result: WaitResult, *, last: bool) -> None: ...
 
 
 def run_wait(tasks_dir: str | None, values: Mapping[str, Any], timeout: float | None, *, as_json: bool) -> int:
@@ -54,12 +54,13 @@ def _wait(session: Session, values: Mapping[str, Any], timeout: float | None, vi
         request = validate(TOOL, {**values, "cursor": cursor, "wait_seconds": 0}, called="wait")
         result = TOOL.run(session, request, Call())
         assert isinstance(result, WaitResult)
-        view.tell(result)
+        over = deadline is not None and time.monotonic() >= deadline
+        view.tell(result, last=result.finished or over)
         cursor = result.cursor
         failed = failed or any(ending.status != "success" for ending in result.endings)
         if result.finished:
             return NOT_ALL_DONE if failed else 0
-        if deadline is not None and time.monotonic() >= deadline:
+        if over:
             complain(f"the time is up: {result.message}")
             return TIMED_OUT
         if not result.endings:
@@ -79,10 +80,10 @@ def _view(as_json: bool) -> Iterator[View]:
 
 
 class JsonLines:
-    """One object whenever something has ended."""
+    """One object whenever something has ended, and a last one: its cursor is what to go on from."""
 
-    def tell(self, result: WaitResult) -> None:
-        if result.endings or result.finished:
+    def tell(self, result: WaitResult, *, last: bool) -> None:
+        if result.endings or last:
             print_json_line(result.model_dump(mode="json"))
 
 
@@ -92,7 +93,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def tell(self, result: WaitResult) -> None:
+    def tell(self, result: WaitResult, *, last: bool) -> None:
         for ending in result.endings:
             self._console.print(outcome_line(ending.model_dump()))
         if result.finished:
@@ -106,7 +107,7 @@ class Bar:
         self._progress = progress
         self._task = progress.add_task("waiting", total=None)
 
-    def tell(self, result: WaitResult) -> None:
+    def tell(self, result: WaitResult, *, last: bool) -> None:
         for ending in result.endings:
             self._progress.console.print(outcome_line(ending.model_dump()))
         self._progress.update(

@@ -55,7 +55,13 @@ class PullSource:
         taken = {unit.key for unit in running} | self._over | self._refused
         ready = (task for task in ready_for(self._session.store, self._wanted, agent) if task.key not in taken)
         waiting = [
-            Unit(task.id, agent, files=task.files, timeout_seconds=self._dispatch.timeout_seconds)
+            Unit(
+                task.id,
+                agent,
+                model=self._dispatch.effort(task.complexity).model,
+                files=task.files,
+                timeout_seconds=self._dispatch.timeout_seconds,
+            )
             for task in islice(ready, LOOKED_AT)
         ]
         again = [unit for unit in waiting if unit.key in self._begun]
@@ -72,6 +78,7 @@ class PullSource:
             agent=unit.agent,
             setup=self._dispatch.agents[unit.agent],
             inherits=self._dispatch.inherits,
+            model=unit.model,
             attempt=attempt,
             last=attempt > self._dispatch.retries,
             again_after_conflict=False,

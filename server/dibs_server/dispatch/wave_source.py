@@ -39,6 +39,7 @@ class WaveSource:
         self._strict = strict
         self._book = Book(session, folder)
         self._asked = {task.unit.key: task.asked for task in plan.tasks}
+        self._to_review = {task.unit.key for task in plan.tasks if task.review}
         self._units = {task.unit.key: task.unit for task in plan.tasks}
         self._reviews: dict[str, str] = {}
         self._done: set[str] = set()
@@ -203,7 +204,7 @@ class WaveSource:
             self._done.add(key)
             self._skipped = [task_id for task_id in self._skipped if task_id.casefold() != key]
             self._book.close(unit.id, "completed")
-            if self._asked[key].needsCodexReview:
+            if key in self._to_review:
                 self._review_step(unit.id, lambda: self._have_reviewed(unit, progress.token))
         else:
             self._book.close(unit.id, _status_of(progress), progress.told)

@@ -67,7 +67,7 @@ def claims_in_disorder(seen: Seen) -> Iterator[Symptom]:
                 task_ids=ids,
                 done="the claim on {ids} was ended, its `claim` line taken out of the file",
             )
-        elif task is None and claim.id.casefold() not in seen.snapshot.invalid_keys:
+        elif task is None and not seen.is_unreadable(claim):
             yield _gone(seen, claim, owner)
         elif claim.lease_passed(seen.now):
             yield _stale(claim, owner)

@@ -57,6 +57,11 @@ class Seen:
         """The task that a claim holds, also under another name."""
         return self.snapshot.tasks.get(claim.id.casefold()) or self.by_token.get(claim.token)
 
+    def is_unreadable(self, claim: Claim) -> bool:
+        """Whether the file that a claim is about is there, and cannot be read: then it may not even say its id."""
+        invalid = self.snapshot.invalid
+        return claim.id.casefold() in self.snapshot.invalid_keys or any(error.path == claim.path for error in invalid)
+
     def unrecorded(self) -> Iterator[Task]:
         """Tasks in progress that no claim file is about."""
         keys = {claim.id.casefold() for claim in self.claims}

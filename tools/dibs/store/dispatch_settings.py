@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dibs.store.section import Section
+from dibs.store.triage_settings import Complexity
 
 Kind = Literal["research", "planning", "implementation", "review"]
 Most = Annotated[int, Field(ge=1, le=100)]
@@ -110,6 +111,13 @@ DEFAULT_AGENTS: Mapping[str, Agent] = {
 }  # fmt: skip
 
 
+class Effort(Section):
+    """What tasks of a complexity get, where nobody says otherwise."""
+
+    model: str = Field("", description="The model, as waves call it.")
+    review: bool = Field(False, description="Whether what was done in a wave is reviewed.")
+
+
 class Dispatch(Section):
     """Which agents waves start, and how."""
 
@@ -119,9 +127,16 @@ class Dispatch(Section):
     timeout_seconds: float = Field(600, gt=0, le=604_800, description="After so long an agent is ended.")
     retries: int = Field(0, ge=0, le=20, description="How often a task is tried again after its agent failed.")
     inherits: tuple[str, ...] = Field(EVERYBODY_NEEDS, description="Variables that all agents get; globs.")
+    by_complexity: Mapping[Complexity, Effort] = Field(
+        {}, description="`model` and `review` of tasks of each complexity, where a wave does not say."
+    )
     agents: Mapping[str, Agent] = Field(
         DEFAULT_AGENTS, description="The programs, by name; what is left out of a known one is as it was."
     )
+
+    def effort(self, complexity: str) -> Effort:
+        """What tasks of this complexity get."""
+        return next((effort for name, effort in self.by_complexity.items() if name == complexity), Effort())
 
     @field_validator("agents", mode="before")
     @classmethod
