@@ -86,3 +86,12 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert len(files) == 12
     assert all(text.count("## Completion") == 1 and "status: done" in text for text in files)
     assert sum("## Attempt 1" in text for text in files) == 1
+
+
+def test_a_command_does_not_wait_for_what_only_others_need() -> None:
+    """Importing the SDK takes a second, and a hook runs at every end of a turn."""
+    program = "import sys, dibs_server.cli.program; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    of_others = ("mcp", "starlette", "uvicorn", "psutil", "dibs_server.race", "dibs_server.dispatch")
+    found = [name for name in done.stdout.split() if name.startswith(of_others)]
+    assert found == ["dibs_server.dispatch", "dibs_server.dispatch.registry"], "the table of tools, without their code"

@@ -14,7 +14,7 @@ from dibs.answers import counted
 from dibs_server.cli.batch_view import print_batch, print_batches, print_created, print_summary
 from dibs_server.cli.console import plain, shown, warn
 from dibs_server.cli.findings_view import print_findings
-from dibs_server.cli.run_view import print_run
+from dibs_server.cli.result_view import print_run
 from dibs_server.cli.triage_view import print_triaged
 from dibs_server.cli.wave_view import print_plan
 

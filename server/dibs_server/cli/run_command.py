@@ -17,7 +17,8 @@ from dibs.store.errors import DibsError, InvalidArguments
 from dibs.waves.shape import Wave
 from dibs_server.cli.console import EXIT_CODES, GIVEN_UP, abandon_stdout, complain, fail, out, print_json, shown, warn
 from dibs_server.cli.from_table import open_session
-from dibs_server.cli.run_view import print_run, run_view
+from dibs_server.cli.result_view import print_run
+from dibs_server.cli.run_view import run_view
 from dibs_server.cli.stopping import Stoppable, Stopper
 from dibs_server.cli.wave_view import NO_PERMISSIONS
 from dibs_server.dispatch.pull_run import PullOptions, PullRun, agents_told, refuse

@@ -1,4 +1,4 @@
-"""What a run of agents shows: a row a worker and a bar on a terminal, a line a change elsewhere, and the end of it."""
+"""What a run of agents shows: a row a worker and a bar on a terminal, a line a change elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs_server.cli.console import abandon_stdout, cut_middle, out, shown, warn
+from dibs_server.cli.result_view import STYLES
 from dibs_server.cli.stopping import Stopper
 from dibs_server.dispatch.agent_output import last_line
 from dibs_server.dispatch.crew import AtWork
@@ -22,7 +22,6 @@ from dibs_server.dispatch.records import Order, Progress, RunFolder
 from dibs_server.dispatch.run import RunView
 from dibs_server.dispatch.run_result import RunResult
 
-STYLES = {"completed": "green", "failed": "red", "blocked": "red", "skipped": "yellow"}
 ID_WIDTH = 28
 WORDS = {"given_back": "given back", "refused": "not claimed", "conflict": "put back"}
 
@@ -126,26 +125,3 @@ def run_view(stopper: Stopper, *, as_json: bool) -> Iterator[RunView]:
         live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, transient=True)
         with live:
             yield Rows(live, stopper)
-
-
-def print_run(console: Console, answer: Mapping[str, Any]) -> None:
-    """What a run came to: a line a task, and the sum of it."""
-    for task_id, row in answer["tasks"].items():
-        _print_line(console, _row_line(task_id, row))
-        if row["review"]:
-            review = row["review"]
-            fix = f", see {review['fix_task']}" if review["fix_task"] else ""
-            _print_line(console, shown(f"           review: {review['outcome'] or review['status']}{fix}"))
-    seconds, tokens = answer["runtime_seconds"], answer["total_tokens"]
-    spent = f", {tokens} tokens" if tokens else ""
-    console.print(shown(f"{answer['run_id']} {answer['status']}: {answer['message']}; {seconds:.0f} s{spent}", "bold"))
-
-
-def _row_line(task_id: str, row: Mapping[str, Any]) -> Text:
-    line = shown(f"{row['status']:<10} ", STYLES.get(row["status"], "")) + shown(task_id, "bold")
-    return line + shown(f"  {row['summary']}") if row["summary"] else line
-
-
-def _print_line(console: Console, line: Text) -> None:
-    line.truncate(console.width, overflow="ellipsis")
-    console.print(line)
