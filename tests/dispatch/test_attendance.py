@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from dibs.session import Session
-from dibs_server.dispatch import attendance
-from dibs_server.dispatch.attendance import Attendance
+from dibs_server.dispatch.attendance import PARTING_SECONDS, Attendance
 from dibs_server.dispatch.child import Child
-from support import call, claim, edit, write_task
+from support import Clock, call, claim, edit, write_task
 
 
 class Program(Child):
@@ -58,12 +57,13 @@ def test_a_program_with_a_claim_goes_on(case: Case) -> None:
     ],
 )
 def test_who_has_reported_may_say_its_last_words_and_is_not_waited_for_for_ever(
-    case: Case, report: Callable[[Case], object], monkeypatch: pytest.MonkeyPatch
+    case: Case, report: Callable[[Case], object], clock: Clock
 ) -> None:
     report(case)
     assert case.ended() == ""
+    clock.advance(PARTING_SECONDS - 1)
     assert case.ended() == ""
-    monkeypatch.setattr(attendance, "PARTING_SECONDS", 0.0)
+    clock.advance(2)
     assert case.ended() == "it had reported, and did not end"
 
 

@@ -54,6 +54,14 @@ def write(folder: RunFolder, tasks: Mapping[str, RowStatus], status: str = "comp
     folder.write(RESULT, result.model_copy(update={"status": status}))
 
 
+def test_what_cannot_be_read_is_not_said_to_be_nowhere(folder: RunFolder, ask: Ask) -> None:
+    write(folder, {"a": "completed"})
+    (folder.path / RESULT).write_bytes(b"{")
+    with pytest.raises(RunNotFound) as caught:
+        ask()
+    assert caught.value.message.startswith(f"what {RUN} came to cannot be read; run the same wave again")
+
+
 def test_what_was_written_is_told(folder: RunFolder, ask: Ask) -> None:
     write(folder, {"a": "completed", "b": "failed"}, "partial")
     told = ask()

@@ -168,6 +168,8 @@ def test_what_is_done_needs_no_agent(tasks_dir: Path) -> None:
     write_task(tasks_dir, "a", "done")
     assert states(plan(tasks_dir, task(agent="gemini", needsReview=True)))["a"] == ("done", "already complete")
     assert plan(tasks_dir, task(agent="gemini"))["agents"] == []
+    reviewed = plan(tasks_dir, task(agent="gemini", needsReview=True))["agents"]
+    assert [row["agent"] for row in reviewed] == ["codex"], "it may still have to be reviewed"
 
 
 def test_null_counts_as_left_out(at: Path) -> None:

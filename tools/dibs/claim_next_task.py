@@ -283,14 +283,15 @@ def _claim_this(attempt: _Attempt, hold: Hold) -> _Taken:
 
 
 def _refusal(attempt: _Attempt, task_id: str, claim: Claim | None, in_the_way: list[Obstacle]) -> ClaimError:
+    advice = "Claim another one, or report this and stop"
     if claim is None:
         why, owner = "; ".join(obstacle.text for obstacle in in_the_way), in_the_way[0].owner
     else:
         owner = claim.owner.caller
         why = f"it is held by {owner or 'somebody'} until {stamp(claim.lease_until)} at least"
         if owner == attempt.caller:
-            why += " (if that is you, after an interruption, call again with resume)"
-    message = f"{task_id} cannot be claimed: {why}. Claim another one, or report this and stop"
+            advice = "If that is you, after an interruption, call again with resume; else claim another one"
+    message = f"{task_id} cannot be claimed: {why}. {advice}"
     if claim is None and in_the_way[0].kind == "files":
         return FileConflict(message, task_id=task_id, owner=owner, held_by_task=in_the_way[0].task_ids[0])
     return NotReady(message, task_id=task_id, owner=owner)

@@ -118,8 +118,9 @@ def planned(session: Session, wave: Wave, ours: Collection[str] = ()) -> WavePla
     warnings += [postponed[task.unit.key].told() for task in tasks if task.unit.key in postponed]
     warnings += [_unknown(task) for task in tasks if task.state == "new" and not task.is_told_of]
     used = dict.fromkeys([task.unit.agent for task in tasks if task.state != "done"])
-    if any(task.review and task.state != "done" for task in tasks):
-        used[settings.dispatch.reviewer] = None
+    reviewer = settings.dispatch.reviewer
+    if reviewer in settings.dispatch.agents and any(task.review for task in tasks):
+        used[reviewer] = None  # what is done may still have to be reviewed
     agents = {name: settings.dispatch.agents[name] for name in used}
     return WavePlan(wave, tasks, limits, tuple(rounds), agents, tuple(dict.fromkeys(warnings)), overlaps)
 

@@ -21,7 +21,7 @@ LOOK_SECONDS = 1.0
 CLAIM_SECONDS, REPORT_SECONDS = 10.0, 60.0
 """How long a claim, and the report on what was done, are tried when something is in the way that may pass."""
 PARTING_SECONDS = 60.0
-"""How long a program may go on once it has reported: it has last words to say, and what its run took."""
+"""How long a program may go on once it has reported, at the least: it has last words to say, and what its run took."""
 MAY_PASS = ("settings", "busy", "io", "task_changed")
 REPORTS = ("completed", "blocked")
 
@@ -36,7 +36,6 @@ class Attendance:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._running: dict[str, tuple[str, Child]] = {}
-        self._reported: dict[str, float] = {}
         self._renewer = threading.Thread(target=self._stand_by, name="dibs-renew", daemon=True)
 
     def __enter__(self) -> Attendance:
@@ -93,8 +92,8 @@ class Attendance:
             return ""
         if ending is None or ending.how not in REPORTS:
             return "its claim is over"
-        reported = self._reported.setdefault(token, time.monotonic())
-        return "" if time.monotonic() - reported < PARTING_SECONDS else "it had reported, and did not end"
+        since = (self._session.store.now() - ending.at).total_seconds()
+        return "" if since < PARTING_SECONDS else "it had reported, and did not end"
 
     def _renew_seconds(self) -> float:
         try:

@@ -31,9 +31,12 @@ def get_wave(session: Session, request: GetWaveRequest, call: Call) -> RunResult
     runs = store.ledger.folder / "runs"
     folder = RunFolder(runs / run_id)
     known = sorted(path.parent.name for path in runs.glob(f"*/{RESULT}"))
-    result = read(folder.path / RESULT, RunResult) if run_id in known else None
-    if result is None:
+    if run_id not in known:
         raise RunNotFound(f"there is no run {run_id}; there are: {listed_few(known) or 'none'}", run_id=run_id)
+    result = read(folder.path / RESULT, RunResult)
+    if result is None:
+        told = f"what {run_id} came to cannot be read; run the same wave again, and that is written anew"
+        raise RunNotFound(told, run_id=run_id)
     if result.status == "running" and not is_run(store, folder.path):
         result = _ended_or_left(folder, result)
     elif result.status == "running" and (begun := read(folder.path / BEGUN, Begun)) is not None:

@@ -84,7 +84,9 @@ class Supervisor:
         try:
             claimed = patiently(self._claim, CLAIM_SECONDS, self._interrupted)
         except DibsError as error:
-            self._note(how="refused", told=error.message, code=error.code, ended_at=self.session.store.now())
+            # the last sentence of a message says what its caller should do
+            told = error.message.rpartition(". ")[0] or error.message
+            self._note(how="refused", told=told, code=error.code, ended_at=self.session.store.now())
             return
         token = claimed.claim_token or ""
         output = output_path(self.folder.path, self.order.task_id, token)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from dibs.add_task import add_all
-from dibs.planning import PlannedTask, WavePlan, planned
+from dibs.planning import PlannedTask, WavePlan, agent_faults, planned
 from dibs.session import Call, Session
-from dibs.store.errors import DibsError
+from dibs.store.errors import DibsError, InvalidArguments
 from dibs.store.reading import StoredTask
 from dibs.waves.plan import Unit, choose
+from dibs.waves.shape import WaveTask
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
 from dibs_server.dispatch.crew import AtWork
 from dibs_server.dispatch.records import Order, Progress, RunFolder
@@ -21,6 +22,7 @@ from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, outcome_of
 from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
 
 NEVER = threading.Event()
+AGAIN = "; mend that, `dibs reopen` the review, and run the wave again"
 FAILED = ("failed", "given_back")
 OVER = (*FAILED, "blocked", "refused")
 
@@ -133,24 +135,28 @@ class WaveSource:
     def _place_deferred(self) -> None:
         """The others have ended: what had to wait for something else is looked at once more."""
         deferred, self._deferred = self._deferred, {}
-        try:
-            now = patiently(lambda: planned(self._session, self._plan.wave), REPORT_SECONDS, NEVER)
-        except DibsError as error:
-            for key in deferred.keys() - self._reviews.keys():
-                self._book.close(self._units[key].id, "skipped", error.message)
-            return
-        for task in now.tasks:
-            if task.unit.key in deferred:
-                self._place(task)
-                if why := self._deferred.pop(task.unit.key, ""):
-                    self._book.close(task.unit.id, "skipped", why)
+        for task in self._seen_again([asked for key, asked in self._asked.items() if key in deferred]):
+            self._place(task)
+            if why := self._deferred.pop(task.unit.key, ""):
+                self._book.close(task.unit.id, "skipped", why)
         self.waiting += [self._units[key] for key in deferred if key in self._reviews]
+
+    def _seen_again(self, asked: Sequence[WaveTask]) -> Iterator[PlannedTask]:
+        """These tasks as they stand now; what one of them cannot be any more is no fault of the others."""
+        wave = self._plan.wave.model_copy(update={"tasks": list(asked)})
+        try:
+            yield from patiently(lambda: planned(self._session, wave), REPORT_SECONDS, NEVER).tasks if asked else ()
+        except DibsError as error:
+            if len(asked) == 1:
+                self._book.close(asked[0].taskId, "skipped", error.message)
+                return
+            for one in asked:
+                yield from self._seen_again([one])
 
     # what came of it
 
     def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
         """The file has the last word: what is active there is done again, what a person did stands."""
-        statuses = {task.unit.key: task.task.status if task.task else "gone" for task in self._plan.tasks}
         last = {}
         for progress in ended:
             self._book.note(progress)
@@ -160,13 +166,18 @@ class WaveSource:
         for key, progress in sorted(last.items(), key=lambda item: item[0] not in self._units):
             if key in at_work or key in self._done & self._reviews.keys():
                 continue
-            # a task that was begun and has no file any more is not made anew
-            gone = statuses.get(key) == "gone" and bool(progress.token)
-            may_start = any(unit.key == key for unit in self.waiting) and not gone
-            again = statuses.get(key) in ("active", "in_progress")
-            if progress.how == "completed" or (not may_start and not again and progress.how in OVER):
+            task = self._session.store.index.tasks.get(key)
+            if task is None:
+                over = progress.how == "completed" or bool(progress.token)  # what was begun is not made anew
+            elif task.status in ("active", "in_progress"):
+                over = False
+                if self._failures[key] > self._dispatch.retries:
+                    self._failures[key] = 0  # reopened since
+            else:
+                over = (progress.how == "completed") == (task.status == "done")
+            if over and progress.how in ("completed", *OVER):
                 self._settle(progress)
-            elif may_start and progress.how == "conflict":
+            elif progress.how == "conflict" and any(unit.key == key for unit in self.waiting):
                 self._defer(progress)
         for key in at_work:
             self._deferred.pop(key, None)
@@ -219,6 +230,8 @@ class WaveSource:
 
     def _have_reviewed(self, unit: Unit, token: str) -> None:
         store, dispatch = self._session.store, self._dispatch
+        if faults := list(agent_faults(dispatch.reviewer, store.settings, store.repository)):
+            raise InvalidArguments("; ".join(faults))
         task_id = review_of(self._session, store.find(unit.id), token, dispatch.reviewer)
         review = Unit(task_id, dispatch.reviewer, kind="review", timeout_seconds=dispatch.timeout_seconds)
         self._units[review.key], self._reviews[review.key] = review, unit.id
@@ -234,7 +247,7 @@ class WaveSource:
             return
         task_id = self._reviews[review.key]
         self._book.review(task_id, ReviewRow(task_id=review.id, status=_status_of(progress)))
-        message = f"its review {review.id} was not completed: {progress.told}"
+        message = f"its review {review.id} was not completed: {progress.told}{AGAIN}"
         self._book.faults[task_id] = Fault(task_id=task_id, message=message)
 
     def _note_review(self, review: Unit, found: StoredTask) -> None:
@@ -245,7 +258,7 @@ class WaveSource:
             fix = fix_of(self._session, task, found, token, self._dispatch.bug_fixer)
             self._warnings.append(f"the review of {task_id} asks for changes: {fix} was made for it")
         elif not outcome:
-            told = f"its review {review.id} ended without the outcome approved or changes_requested"
+            told = f"its review {review.id} ended without the outcome approved or changes_requested{AGAIN}"
             self._book.faults[task_id] = Fault(task_id=task_id, message=told)
         self._done.add(review.key)
         self._book.review(task_id, ReviewRow(task_id=review.id, status="completed", outcome=outcome, fix_task=fix))

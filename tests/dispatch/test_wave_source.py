@@ -1,0 +1,113 @@
+"""What a wave makes of news, without any process: of tasks that others finish, and of those that become impossible."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dibs.planning import planned
+from dibs.session import Session
+from dibs.waves.shape import Wave
+from dibs_server.dispatch.records import How, Progress
+from dibs_server.dispatch.wave_run import folder_of
+from dibs_server.dispatch.wave_source import WaveSource
+from support import age, edit, write_file, write_task
+
+Begin = Callable[..., WaveSource]
+
+
+@pytest.fixture
+def begin(session: Session, tasks_dir: Path) -> Begin:
+    """Begins a wave of these tasks, with a program that is everywhere."""
+
+    def make(*tasks: dict[str, object], **dispatch: object) -> WaveSource:
+        settings = {"agent": "a", "agents": {"a": {"command": ["true"]}}, "retries": 1, **dispatch}
+        write_file(tasks_dir / "settings.json", json.dumps({"dispatch": settings}))
+        wave = Wave.model_validate({"tasks": list(tasks)})
+        store = session.store
+        return WaveSource(session, folder_of(store, wave), planned(session, wave), store.now(), strict=False)
+
+    return make
+
+
+def came_to(session: Session, task_id: str, how: How, told: str = "why") -> Progress:
+    now = session.store.now()
+    return Progress(task_id=task_id, agent="a", attempt=1, token="t", started_at=now, ended_at=now, how=how, told=told)
+
+
+def rows(source: WaveSource) -> dict[str, tuple[str, str]]:
+    result = source.result({}, finished=True)
+    return {task_id: (row.status, row.summary) for task_id, row in result.tasks.items()}
+
+
+@pytest.mark.parametrize("how", ["failed", "blocked", "refused", "given_back", "interrupted"])
+def test_what_somebody_else_has_done_since_is_completed(
+    how: How, session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    write_task(tasks_dir, "t-1", "done")
+    source = begin({"taskId": "t-1"})
+    source.taken_over([came_to(session, "t-1", how)], {})
+    assert not source.goes_on()
+    result = source.result({}, finished=True)
+    assert (result.status, result.tasks["t-1"].status, result.skipped) == ("completed", "completed", ["t-1"])
+
+
+def test_one_that_has_become_impossible_meanwhile_takes_nobody_along(
+    session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    outside = write_task(tasks_dir, "outside")
+    write_task(tasks_dir, "held", "on_hold")
+    by_hand = write_task(tasks_dir, "by-hand", "on_hold")
+    source = begin(
+        {"taskId": "impossible", "title": "I", "dependsOn": ["outside"]},
+        {"taskId": "held"},
+        {"taskId": "by-hand"},
+        {"taskId": "after", "title": "A", "dependsOn": ["by-hand"]},
+    )
+    source.make_missing()
+    outside.unlink()
+    age(edit(by_hand, "on_hold", "done"))
+    assert source.goes_on()
+    assert [order.task_id for order in source.next_orders({})] == ["after"]
+    found = rows(source)
+    assert found["by-hand"][0] == "completed"
+    assert found["held"][1].startswith("it is on hold; set its status")
+    assert "there is no task outside" in found["impossible"][1]
+
+
+def test_a_task_that_was_reopened_is_tried_as_often_as_before(session: Session, tasks_dir: Path, begin: Begin) -> None:
+    write_task(tasks_dir, "t-1")
+    source = begin({"taskId": "t-1"})
+    source.taken_over([came_to(session, "t-1", "failed")] * 3, {})
+    (order,) = source.next_orders({})
+    assert (order.attempt, order.last) == (2, False)
+
+
+def test_a_review_that_nobody_can_do_is_told_of(session: Session, tasks_dir: Path, begin: Begin) -> None:
+    """The task is done, and whoever was to review it is not in the settings any more."""
+    write_task(tasks_dir, "t-1", "done")
+    source = begin({"taskId": "t-1", "needsReview": True}, reviewer="nobody")
+    source.taken_over([came_to(session, "t-1", "completed")], {})
+    assert not source.goes_on()
+    result = source.result({}, finished=True)
+    assert (result.status, result.tasks["t-1"].status) == ("partial", "completed")
+    assert "it was not reviewed: no agent 'nobody' is known" in result.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("status", "came_out"), [("active", "waiting"), ("blocked", "skipped"), ("done", "completed"), ("", "completed")]
+)
+def test_of_what_was_completed_before_the_file_has_the_last_word_where_there_is_one(
+    status: str, came_out: str, session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    path = write_task(tasks_dir, "t-1", status or "done")
+    if not status:
+        path.unlink()
+    source = begin({"taskId": "t-1"})
+    source.taken_over([came_to(session, "t-1", "completed")], {})
+    if status != "active":
+        source.goes_on()
+    assert source.result({}, finished=False).tasks["t-1"].status == came_out
