@@ -2,8 +2,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 BIN := .venv/bin
-# many tests wait for other processes: one worker more than two cores
-WORKERS ?= 3
+# many tests wait for other processes: two workers more than two cores
+WORKERS ?= 4
 
 .PHONY: demo test lint bench clients clean
 

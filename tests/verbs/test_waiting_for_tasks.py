@@ -28,6 +28,7 @@ def tasks(tasks_dir: Path) -> list[str]:
 
 
 def wait(session: Session, **given: Any) -> Any:
+    session.store.refresh(after=time.monotonic())  # whoever waits looks again and again; here one look must see it
     return call(session, "wait_for_tasks", wait_seconds=0, **given)
 
 
