@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 
 from anthropic_api import ANTHROPIC_API
-from client import SERVER, Client, write_json
+from client import SERVER, Client, servers_shown, write_json
 
-from wire import DIBS
+SHOWN = 0
+"""Which of the page's configurations in JSON is its."""
 
 
 class Claude(Client):
@@ -22,8 +23,7 @@ class Claude(Client):
         write_json(self.home / ".claude" / "settings.json", {"enableAllProjectMcpServers": True})
 
     def configure(self, **entry: object) -> None:
-        server = {"type": "stdio", "command": str(DIBS), "args": ["serve"], "alwaysLoad": True, **entry}
-        write_json(self.project / ".mcp.json", {"mcpServers": {SERVER: server}})
+        write_json(self.project / ".mcp.json", servers_shown(SHOWN, **entry))
 
     def prompt_words(self, prompt: str) -> list[str]:
         return ["--print", prompt, "--output-format", "json", "--allowedTools", f"mcp__{SERVER}"]

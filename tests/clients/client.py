@@ -8,9 +8,8 @@
         running.kill()                                             # the program and all that it started
         run = running.ended()
 
-``client.mcp_list()`` is what the program says of its servers, ``client.connects()`` whether it reaches ours,
-``client.tool("get_task")`` the name under which the model sees a tool, ``client.call(*words)`` any other command of the
-program. ``home`` and ``project`` are its folders.
+``client.tool("get_task")`` is the name under which the model sees a tool, ``client.call(*words)`` any other command of
+the program. ``home`` and ``project`` are its folders. What the configurations say is what docs/clients.md shows.
 """
 
 from __future__ import annotations
@@ -29,10 +28,12 @@ from installed import PATH, PROGRAMS
 from model_service import Dialect, ModelService, serving
 from scripts import Script, Turn
 
+from documents import fenced
 from wire import DIBS
 
 PATIENCE_SECONDS = 240
 ASKED_AGAIN = 5
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 SERVER = "dibs"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -127,16 +128,6 @@ class Client(Program, ABC):
     def environment(self) -> dict[str, str]:
         return {**super().environment(), **self.served_by(NOWHERE)}
 
-    def mcp_list(self) -> str:
-        listed = self.call("mcp", "list")
-        return listed.stdout + listed.stderr
-
-    def connects(self, server: str = SERVER) -> bool:
-        """Whether ``mcp list`` says so. Five seconds, all that some give a server, can be too few: asked again."""
-        answers = (self.mcp_list() for _ in range(ASKED_AGAIN))
-        lines = (line.strip() for answer in answers for line in answer.splitlines() if f"{server}: " in line)
-        return any(line.endswith(" Connected") for line in lines)
-
     def run(self, prompt: str, script: Script, *arguments: str | Path) -> Run:
         """Give the program a prompt, its model a script; returns when it has ended well and the script is through."""
         with self.started(prompt, script, *arguments) as running:
@@ -193,6 +184,18 @@ class Running:
             f"{self.client.name} ended with {self.process.returncode}: {stdout}{stderr}"
         )
         return Run(self.service.turns, self.client.answer(stdout))
+
+
+def shown(language: str, number: int = 0) -> str:
+    """A configuration of the page, with our program at its place."""
+    return fenced(PAGE, language)[number].replace("/path/to/dibs", str(DIBS))
+
+
+def servers_shown(number: int, **entry: object) -> dict[str, dict[str, object]]:
+    """A configuration of the page in JSON, with these keys in our entry besides."""
+    document: dict[str, dict[str, dict[str, object]]] = json.loads(shown("json", number))
+    document["mcpServers"][SERVER] |= entry
+    return document
 
 
 def write_json(path: Path, value: object) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from client import SERVER, Client, write_json
+from client import Client, servers_shown, write_json
 from gemini_api import GEMINI_API
 
-from wire import DIBS
-
+SHOWN = 1
+"""Which of the page's configurations in JSON is its."""
 MODEL = "gemini-2.5-flash"  # a fixed model: the client asks no router which one to take
 
 
@@ -25,8 +25,7 @@ class Gemini(Client):
         write_json(self.home / ".gemini" / "settings.json", {**signed_in, "privacy": {"usageStatisticsEnabled": False}})
 
     def configure(self, **entry: object) -> None:
-        server = {"command": str(DIBS), "args": ["serve"], "trust": True, **entry}
-        write_json(self.project / ".gemini" / "settings.json", {"mcpServers": {SERVER: server}})
+        write_json(self.project / ".gemini" / "settings.json", servers_shown(SHOWN, **entry))
 
     def prompt_words(self, prompt: str) -> list[str]:
         return ["--model", MODEL, "--output-format", "json", "--prompt", prompt]

@@ -1,27 +1,21 @@
-"""The configurations that docs/clients.md shows, as the clients read them, and the tools as the Inspector has them."""
+"""Codex' configuration as docs/clients.md shows it, and the tools as the Inspector has them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_code import Claude
-from client import Client, Program
+from client import Program, shown
 from codex_cli import Codex
-from gemini_cli import Gemini
 
 from dibs_server.dispatch.registry import tools_of
-from documents import fenced
 from support import header, write_file, write_task
 from wire import DIBS
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
-CLAUDE_S, GEMINI_S = 0, 1
 TOOL_IS_ERROR = 5
 
 
@@ -44,24 +38,6 @@ class Inspector(Program):
 @pytest.fixture
 def inspector(project: Path, tasks_dir: Path, tmp_path: Path) -> Inspector:
     return Inspector(tmp_path, project)
-
-
-def shown(language: str, number: int = 0) -> str:
-    """A configuration of the page, with our program at its place."""
-    return fenced(PAGE, language)[number].replace("/path/to/dibs", str(DIBS))
-
-
-@pytest.mark.parametrize(
-    ("kind", "file", "number"),
-    [(Claude, ".mcp.json", CLAUDE_S), (Gemini, ".gemini/settings.json", GEMINI_S)],
-    ids=["claude", "gemini"],
-)
-def test_a_client_connects_as_the_page_configures_it(
-    make_client: Callable[..., Client], kind: type[Client], file: str, number: int
-) -> None:
-    client = make_client(kind, configured=False)
-    write_file(client.project / file, shown("json", number))
-    assert client.connects()
 
 
 def test_codex_reads_what_the_page_says(project: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dibs.waves.shape import Wave
 from dibs_server.dispatch.records import How, Progress
 from dibs_server.dispatch.wave_run import folder_of
 from dibs_server.dispatch.wave_source import WaveSource
-from support import age, edit, write_file, write_task
+from support import age, edit, header, write_file, write_task
 
 Begin = Callable[..., WaveSource]
 
@@ -95,6 +95,22 @@ def test_a_review_that_nobody_can_do_is_told_of(session: Session, tasks_dir: Pat
     result = source.result({}, finished=True)
     assert (result.status, result.tasks["t-1"].status) == ("partial", "completed")
     assert "it was not reviewed: no agent 'nobody' is known" in result.errors[0].message
+
+
+@pytest.mark.parametrize(("assignee", "then"), [("b", "a"), ("ann", "ann")])
+def test_a_review_that_is_left_goes_to_the_reviewer_of_now_unless_it_is_a_person_s(
+    assignee: str, then: str, session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    write_task(tasks_dir, "t-1", "done")
+    task, agents = {"taskId": "t-1", "needsReview": True}, {"a": {"command": ["true"]}, "b": {"command": ["true"]}}
+    done = [came_to(session, "t-1", "completed")]
+    begin(task, reviewer="b", agents=agents).taken_over(done, {})
+    (path,) = tasks_dir.glob("t-1-review-*.md")
+    age(edit(path, "assignee: b", f"assignee: {assignee}"))
+    source = begin(task, reviewer="a", agents=agents)
+    source.taken_over(done, {})
+    assert header(path)["assignee"] == then
+    assert [order.agent for order in source.next_orders({})] == ["a"], "who is refused where it is not for it"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Place:
         for path in self.dir.glob("*.md"):
             age(path)
 
-    def play(self, check: Callable[[Results], None], **actors: Callable[[], Any]) -> Play:
+    def play(self, check: Callable[[Results], None], *, touches: str = "", **actors: Callable[[], Any]) -> Play:
         self.grow_old()
 
         def check_all(results: Results) -> None:
@@ -64,7 +64,7 @@ class Place:
                 self.work_off()
                 worked_off.add(left)
 
-        return Play(self.dir, actors, check_all, self.grow_old, hands=("hand",))
+        return Play(self.dir, actors, check_all, self.grow_old, hands=("hand",), touches=touches)
 
     def what_is_left(self) -> frozenset[tuple[str, bytes]]:
         """Files, claims and endings, whatever the tokens are called."""

@@ -86,6 +86,8 @@ class Play:
     """What passes while nobody holds the mutex, such as time."""
     hands: tuple[str, ...] = ()
     """Who is not a call of ours, and acts in one go."""
+    touches: str = ""
+    """The one actor whom a hand is about, if it is about nothing else: the steps of others make no difference to it."""
 
 
 @dataclass
@@ -98,6 +100,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.actors = {name: Actor(name, act) for name, act in self.play.actors.items()}
         self._news = True
+        self._last = ""
         self._mutex = self.play.tasks_dir / ".dibs" / "mutex"
 
     def hook(self, step: str) -> None:
@@ -124,11 +127,14 @@ class Stage:
 
     def has_reason(self, name: str) -> bool:
         """Until it wants the mutex a call only reads task files: it may as well begin just after one was written."""
-        return self.actors[name].at != "begin" or self._news or name in self.play.hands
+        if name in self.play.hands:
+            return not self.play.touches or self._last in ("", self.play.touches)
+        return self.actors[name].at != "begin" or self._news
 
     def move(self, name: str) -> None:
         actor = self.actors[name]
         self._news = name in self.play.hands or actor.at in WRITES
+        self._last = name
         self.trace.append(f"{name} goes on after {actor.at}")
         actor.move()
 

@@ -237,6 +237,7 @@ def test_a_claim_given_up_while_another_one_is_made_leaves_the_task_to_that_one(
 
         claimer = lambda: call(session, "claim_next_task", on, id="t-1")  # noqa: E731
         other = claiming(place.session("claude-code"))
-        return place.play(check, claimer=claimer, other=other, hand=lambda: on.cancel() and None)
+        hand = lambda: on.cancel() and None  # noqa: E731
+        return place.play(check, claimer=claimer, other=other, hand=hand, touches="claimer")
 
     assert in_every_order(make) > 5

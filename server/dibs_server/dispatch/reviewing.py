@@ -7,12 +7,14 @@ often a dispatcher comes back.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 from dibs.add_task import AddRequest, add_all
 from dibs.outcomes import read_report
 from dibs.session import Call, Session
 from dibs.store.errors import InvalidArguments
 from dibs.store.reading import StoredTask
+from dibs.update_task import UpdateRequest, update_task
 from dibs_server.dispatch.judging import COMPLETION
 
 APPROVED, CHANGES_REQUESTED = "approved", "changes_requested"
@@ -41,6 +43,12 @@ def review_of(session: Session, task: StoredTask, token: str, reviewer: str) -> 
     report = _report(task)
     body = REVIEW.format(id=task.task.id, title=task.task.title, path=task.task.path, report=report)
     return _made(session, _derived(task.task.id, "review", token), f"Review {task.task.id}", body, reviewer)
+
+
+def give_to(session: Session, review: StoredTask, reviewer: str, agents: Collection[str]) -> None:
+    """Reserve a review that is left for whoever reviews now, where it is another agent's; a person's stays theirs."""
+    if set(agents) & set(review.task.assignees) - {reviewer}:
+        update_task(session, UpdateRequest(id=review.task.id, assignee=reviewer), Call())
 
 
 def outcome_of(review: StoredTask) -> str:

@@ -18,7 +18,7 @@ from dibs.waves.shape import WaveTask
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
 from dibs_server.dispatch.crew import AtWork
 from dibs_server.dispatch.records import Order, Progress, RunFolder
-from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, outcome_of, review_of
+from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, give_to, outcome_of, review_of
 from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
 
 NEVER = threading.Event()
@@ -239,6 +239,7 @@ class WaveSource:
         if found.task.status == "done":
             self._note_review(review, found)
         elif found.task.status == "active":
+            give_to(self._session, found, dispatch.reviewer, dispatch.agents)
             self.waiting = [*(other for other in self.waiting if other.key != review.key), review]
 
     def _reviewed(self, review: Unit, progress: Progress) -> None:
