@@ -14,7 +14,7 @@ from dibs.waves.shape import Wave
 from dibs_server.dispatch.records import How, Progress
 from dibs_server.dispatch.wave_run import folder_of
 from dibs_server.dispatch.wave_source import WaveSource
-from support import age, edit, header, write_file, write_task
+from support import age, call, claim, edit, header, write_file, write_task
 
 Begin = Callable[..., WaveSource]
 
@@ -33,9 +33,11 @@ def begin(session: Session, tasks_dir: Path) -> Begin:
     return make
 
 
-def came_to(session: Session, task_id: str, how: How, told: str = "why") -> Progress:
+def came_to(session: Session, task_id: str, how: How, token: str = "t", told: str = "why") -> Progress:
     now = session.store.now()
-    return Progress(task_id=task_id, agent="a", attempt=1, token="t", started_at=now, ended_at=now, how=how, told=told)
+    return Progress(
+        task_id=task_id, agent="a", attempt=1, token=token, started_at=now, ended_at=now, how=how, told=told
+    )
 
 
 def rows(source: WaveSource) -> dict[str, tuple[str, str]]:
@@ -43,16 +45,69 @@ def rows(source: WaveSource) -> dict[str, tuple[str, str]]:
     return {task_id: (row.status, row.summary) for task_id, row in result.tasks.items()}
 
 
-@pytest.mark.parametrize("how", ["failed", "blocked", "refused", "given_back", "interrupted"])
-def test_what_somebody_else_has_done_since_is_completed(
-    how: How, session: Session, tasks_dir: Path, begin: Begin
+@pytest.mark.parametrize("how", ["failed", "blocked", "given_back", "interrupted"])
+def test_what_somebody_else_has_done_since_is_completed_and_reviewed(
+    how: How, session: Session, other: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    write_task(tasks_dir, "t-1")
+    call(other, "complete_task", id="t-1", claim_token=claim(other, "t-1").claim_token, summary="By me.")
+    source = begin({"taskId": "t-1", "needsReview": True}, reviewer="a")
+    source.taken_over([came_to(session, "t-1", how)], {})
+    (order,) = source.next_orders({})
+    assert order.task_id.startswith("t-1-review-")
+    result = source.result({}, finished=True)
+    assert (result.tasks["t-1"].status, result.tasks["t-1"].summary) == ("completed", "By me.")
+
+
+def test_what_was_refused_because_somebody_else_did_it_was_complete_before(
+    session: Session, tasks_dir: Path, begin: Begin
 ) -> None:
     write_task(tasks_dir, "t-1", "done")
     source = begin({"taskId": "t-1"})
-    source.taken_over([came_to(session, "t-1", how)], {})
+    source.taken_over([came_to(session, "t-1", "refused", token="")], {})
     assert not source.goes_on()
     result = source.result({}, finished=True)
     assert (result.status, result.tasks["t-1"].status, result.skipped) == ("completed", "completed", ["t-1"])
+
+
+@pytest.mark.parametrize(
+    ("status", "came_out", "told"),
+    [
+        ("cancelled", "skipped", "cancelled"), ("on_hold", "skipped", "on hold"), ("nonsense", "failed", "why"),
+        ("", "failed", "why; its file is gone"),
+    ],
+)  # fmt: skip
+def test_what_failed_and_was_put_aside_is_told_as_it_is_now(
+    status: str, came_out: str, told: str, session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    path = write_task(tasks_dir, "t-1", status or "blocked")
+    if not status:
+        path.unlink()
+    source = begin({"taskId": "t-1"})
+    source.taken_over([came_to(session, "t-1", "failed")], {})
+    source.goes_on()
+    row = source.result({}, finished=True).tasks["t-1"]
+    assert row.status == came_out
+    assert told in row.summary
+
+
+def test_what_failed_and_is_left_blocked_is_told_as_it_failed(session: Session, tasks_dir: Path, begin: Begin) -> None:
+    write_task(tasks_dir, "t-1", "blocked")
+    source = begin({"taskId": "t-1"})
+    source.taken_over([came_to(session, "t-1", "failed", told="exit code 3")], {})
+    assert not source.goes_on()
+    assert rows(source) == {"t-1": ("failed", "exit code 3")}
+
+
+def test_no_file_is_made_for_what_somebody_holds_or_an_agent_works_on(
+    session: Session, other: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    path = write_task(tasks_dir, "t-1")
+    claim(other, "t-1")
+    age(path).unlink()
+    source = begin({"taskId": "t-1", "title": "One"}, {"taskId": "t-2", "title": "Two"})
+    source.make_missing()
+    assert [order.task_id for order in source.next_orders({})] == ["t-2"]
 
 
 def test_one_that_has_become_impossible_meanwhile_takes_nobody_along(
@@ -75,15 +130,28 @@ def test_one_that_has_become_impossible_meanwhile_takes_nobody_along(
     found = rows(source)
     assert found["by-hand"][0] == "completed"
     assert found["held"][1].startswith("it is on hold; set its status")
-    assert "there is no task outside" in found["impossible"][1]
+    assert "outside" in found["impossible"][1]
 
 
-def test_a_task_that_was_reopened_is_tried_as_often_as_before(session: Session, tasks_dir: Path, begin: Begin) -> None:
+def test_a_task_that_was_reopened_is_tried_as_often_as_before(
+    session: Session, other: Session, person: Session, tasks_dir: Path, begin: Begin
+) -> None:
     write_task(tasks_dir, "t-1")
+    tries = []
+    for verb in ("release_task", "block_task"):
+        token = claim(other, "t-1").claim_token
+        call(other, verb, id="t-1", claim_token=token, **({"reason": "r"} if verb == "block_task" else {}))
+        tries.append(came_to(session, "t-1", "failed", token=token))
+    call(person, "reopen_task", id="t-1")
     source = begin({"taskId": "t-1"})
-    source.taken_over([came_to(session, "t-1", "failed")] * 3, {})
+    source.taken_over(tries, {})
     (order,) = source.next_orders({})
     assert (order.attempt, order.last) == (2, False)
+    token = claim(other, "t-1").claim_token
+    call(other, "release_task", id="t-1", claim_token=token)
+    source = begin({"taskId": "t-1"})
+    source.taken_over([*tries, came_to(session, "t-1", "failed", token=token)], {})
+    assert [order.last for order in source.next_orders({})] == [True]
 
 
 def test_a_review_that_nobody_can_do_is_told_of(session: Session, tasks_dir: Path, begin: Begin) -> None:
@@ -114,7 +182,14 @@ def test_a_review_that_is_left_goes_to_the_reviewer_of_now_unless_it_is_a_person
 
 
 @pytest.mark.parametrize(
-    ("status", "came_out"), [("active", "waiting"), ("blocked", "skipped"), ("done", "completed"), ("", "completed")]
+    ("status", "came_out"),
+    [
+        ("active", "waiting"),
+        ("blocked", "skipped"),
+        ("nonsense", "skipped"),
+        ("done", "completed"),
+        ("", "completed"),
+    ],
 )
 def test_of_what_was_completed_before_the_file_has_the_last_word_where_there_is_one(
     status: str, came_out: str, session: Session, tasks_dir: Path, begin: Begin

@@ -20,6 +20,9 @@ def print_run(console: Console, answer: Mapping[str, Any]) -> None:
             review = row["review"]
             fix = f", see {review['fix_task']}" if review["fix_task"] else ""
             _print_line(console, shown(f"           review: {review['outcome'] or review['status']}{fix}"))
+    for error in answer["errors"]:
+        if answer["tasks"][error["task_id"]]["status"] == "completed":  # the others say it in their own line
+            console.print(shown(f"{error['task_id']}: {error['message']}"))
     seconds, tokens = answer["runtime_seconds"], answer["total_tokens"]
     spent = f", {tokens} tokens" if tokens else ""
     console.print(shown(f"{answer['run_id']} {answer['status']}: {answer['message']}; {seconds:.0f} s{spent}", "bold"))

@@ -22,7 +22,7 @@ from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, give_to, o
 from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
 
 NEVER = threading.Event()
-AGAIN = "; mend that, `dibs reopen` the review, and run the wave again"
+AGAIN = "; mend that (`dibs reopen` the review where it is blocked), and run the wave again"
 FAILED = ("failed", "given_back")
 OVER = (*FAILED, "blocked", "refused")
 
@@ -71,7 +71,7 @@ class WaveSource:
         requests = {
             f"tasks[{number}].": task.new_file()
             for number, task in tasks
-            if task.task is None and task.state != "invalid" and not self._is_closed(task.unit.key)
+            if task.task is None and task.state in ("new", "waiting") and not self._is_closed(task.unit.key)
         }
         if requests:
             add_all(self._session, requests, Call())
@@ -135,52 +135,64 @@ class WaveSource:
     def _place_deferred(self) -> None:
         """The others have ended: what had to wait for something else is looked at once more."""
         deferred, self._deferred = self._deferred, {}
-        for task in self._seen_again([asked for key, asked in self._asked.items() if key in deferred]):
+        for task in self._seen_again([asked for key, asked in self._asked.items() if key in deferred], deferred):
             self._place(task)
             if why := self._deferred.pop(task.unit.key, ""):
                 self._book.close(task.unit.id, "skipped", why)
         self.waiting += [self._units[key] for key in deferred if key in self._reviews]
 
-    def _seen_again(self, asked: Sequence[WaveTask]) -> Iterator[PlannedTask]:
-        """These tasks as they stand now; what one of them cannot be any more is no fault of the others."""
+    def _seen_again(self, asked: Sequence[WaveTask], whys: Mapping[str, str]) -> Iterator[PlannedTask]:
+        """These tasks as they stand now; what one of them cannot be any more is no fault of the others, and is told
+        with why it had to wait."""
         wave = self._plan.wave.model_copy(update={"tasks": list(asked)})
         try:
             yield from patiently(lambda: planned(self._session, wave), REPORT_SECONDS, NEVER).tasks if asked else ()
         except DibsError as error:
             if len(asked) == 1:
-                self._book.close(asked[0].taskId, "skipped", error.message)
+                self._book.close(self._units[asked[0].key].id, "skipped", whys[asked[0].key] or error.message)
                 return
             for one in asked:
-                yield from self._seen_again([one])
+                yield from self._seen_again([one], whys)
 
     # what came of it
 
     def taken_over(self, ended: Sequence[Progress], at_work: Mapping[str, AtWork]) -> None:
         """The file has the last word: what is active there is done again, what a person did stands."""
-        last = {}
+        tries: dict[str, list[Progress]] = {}
         for progress in ended:
             self._book.note(progress)
-            self._failures[progress.key] += progress.how in FAILED
-            last[progress.key] = progress
+            tries.setdefault(progress.key, []).append(progress)
         # reviews last: they are known once what they review is
-        for key, progress in sorted(last.items(), key=lambda item: item[0] not in self._units):
-            if key in at_work or key in self._done & self._reviews.keys():
-                continue
-            task = self._session.store.index.tasks.get(key)
-            if task is None:
-                over = progress.how == "completed" or bool(progress.token)  # what was begun is not made anew
-            elif task.status in ("active", "in_progress"):
-                over = False
-                if self._failures[key] > self._dispatch.retries:
-                    self._failures[key] = 0  # reopened since
-            else:
-                over = (progress.how == "completed") == (task.status == "done")
-            if over and progress.how in ("completed", *OVER):
-                self._settle(progress)
-            elif progress.how == "conflict" and any(unit.key == key for unit in self.waiting):
-                self._defer(progress)
+        for key, before in sorted(tries.items(), key=lambda item: item[0] not in self._units):
+            if (unit := self._units.get(key)) is not None:
+                self._failures[key] = self._failed(unit, before)
+                if key not in at_work:
+                    self._remember(unit, before[-1])
         for key in at_work:
             self._deferred.pop(key, None)
+
+    def _failed(self, unit: Unit, tries: Sequence[Progress]) -> int:
+        """How often it failed since it was last reopened."""
+        endings = self._session.store.ledger.endings(unit.id).since_reopening
+        tokens = {ending.claim.token for ending in endings}
+        return sum(progress.how in FAILED and progress.token in tokens for progress in tries)
+
+    def _remember(self, unit: Unit, progress: Progress) -> None:
+        """Say what the last try came to, where the file does not say something else by now."""
+        task = self._session.store.index.tasks.get(unit.key)
+        waiting = any(other.key == unit.key for other in self.waiting)
+        if task is None and waiting:
+            if progress.how == "completed":  # people put done files away
+                self._over(unit, "completed")
+            elif progress.token:
+                told = f"{progress.told}; its file is gone, and what was begun is not made anew"
+                self._over(unit, _status_of(progress), told)
+        elif task is not None and task.status == "done" and progress.token and unit.key not in self._reviews:
+            self._complete(unit)
+        elif (task is None or task.status == "blocked") and progress.how in ("failed", "blocked"):
+            self._settle(progress)
+        elif waiting and progress.how == "conflict":
+            self._defer(progress)
 
     def ended(self, progress: Progress) -> None:
         if progress.key not in self._units:
@@ -204,21 +216,36 @@ class WaveSource:
         self._deferred[unit.key] = progress.told
 
     def _settle(self, progress: Progress) -> None:
-        key, unit = progress.key, self._units.get(progress.key)
-        if unit is None:
-            return  # a review whose task is not of this wave any more
-        self._deferred.pop(key, None)
-        self.waiting = [other for other in self.waiting if other.key != key]
-        if key in self._reviews:
-            self._review_step(self._reviews[key], lambda: self._reviewed(unit, progress))
+        unit = self._units[progress.key]
+        if unit.key in self._reviews:
+            self._leave(unit)
+            self._review_step(self._reviews[unit.key], lambda: self._reviewed(unit, progress))
         elif progress.how == "completed":
-            self._done.add(key)
-            self._skipped = [task_id for task_id in self._skipped if task_id.casefold() != key]
-            self._book.close(unit.id, "completed")
-            if key in self._to_review:
-                self._review_step(unit.id, lambda: self._have_reviewed(unit, progress.token))
+            self._complete(unit)
         else:
-            self._book.close(unit.id, _status_of(progress), progress.told)
+            self._over(unit, _status_of(progress), progress.told)
+
+    def _complete(self, unit: Unit) -> None:
+        self._skipped = [task_id for task_id in self._skipped if task_id != unit.id]
+        self._over(unit, "completed")
+        if unit.key in self._to_review:
+            self._review_step(unit.id, lambda: self._have_reviewed(unit))
+
+    def _over(self, unit: Unit, status: RowStatus, told: str = "") -> None:
+        self._leave(unit)
+        if status == "completed":
+            self._done.add(unit.key)
+        self._book.close(unit.id, status, told)
+
+    def _leave(self, unit: Unit) -> None:
+        """It waits for nothing any more."""
+        self._deferred.pop(unit.key, None)
+        self.waiting = [other for other in self.waiting if other.key != unit.key]
+
+    def _completion(self, unit: Unit) -> str:
+        """The token of the claim that completed it, whosever that was."""
+        past = self._session.store.ledger.endings(unit.id).completion
+        return past.claim.token if past is not None else self._book.token(unit.id)
 
     # reviews
 
@@ -228,11 +255,11 @@ class WaveSource:
         except DibsError as error:
             self._book.faults[task_id] = Fault(task_id=task_id, message=f"it was not reviewed: {error.message}")
 
-    def _have_reviewed(self, unit: Unit, token: str) -> None:
+    def _have_reviewed(self, unit: Unit) -> None:
         store, dispatch = self._session.store, self._dispatch
         if faults := list(agent_faults(dispatch.reviewer, store.settings, store.repository)):
             raise InvalidArguments("; ".join(faults))
-        task_id = review_of(self._session, store.find(unit.id), token, dispatch.reviewer)
+        task_id = review_of(self._session, store.find(unit.id), self._completion(unit), dispatch.reviewer)
         review = Unit(task_id, dispatch.reviewer, kind="review", timeout_seconds=dispatch.timeout_seconds)
         self._units[review.key], self._reviews[review.key] = review, unit.id
         found = store.find(task_id)
@@ -241,6 +268,10 @@ class WaveSource:
         elif found.task.status == "active":
             give_to(self._session, found, dispatch.reviewer, dispatch.agents)
             self.waiting = [*(other for other in self.waiting if other.key != review.key), review]
+        elif found.task.status != "in_progress":
+            self._book.review(unit.id, ReviewRow(task_id=task_id, status="skipped"))
+            told = f"its review {task_id} is {found.task.status.replace('_', ' ')}{AGAIN}"
+            self._book.faults[unit.id] = Fault(task_id=unit.id, message=told)
 
     def _reviewed(self, review: Unit, progress: Progress) -> None:
         if progress.how == "completed":
@@ -253,11 +284,13 @@ class WaveSource:
 
     def _note_review(self, review: Unit, found: StoredTask) -> None:
         task_id = self._reviews[review.key]
-        outcome, fix, token = outcome_of(found), "", self._book.token(review.id)
+        outcome, fix = outcome_of(found), ""
         if outcome == CHANGES_REQUESTED:
             task = self._session.store.find(task_id)
-            fix = fix_of(self._session, task, found, token, self._dispatch.bug_fixer)
-            self._warnings.append(f"the review of {task_id} asks for changes: {fix} was made for it")
+            fix = fix_of(self._session, task, found, self._completion(review), self._dispatch.bug_fixer)
+            status = self._session.store.find(fix).task.status
+            if status != "done":
+                self._warnings.append(f"the review of {task_id} asks for changes: see {fix} ({status})")
         elif not outcome:
             told = f"its review {review.id} ended without the outcome approved or changes_requested{AGAIN}"
             self._book.faults[task_id] = Fault(task_id=task_id, message=told)
