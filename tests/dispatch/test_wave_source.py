@@ -165,6 +165,23 @@ def test_a_review_that_nobody_can_do_is_told_of(session: Session, tasks_dir: Pat
     assert "it was not reviewed: no agent 'nobody' is known" in result.errors[0].message
 
 
+def test_a_review_that_is_done_stands_though_nobody_could_do_it_any_more(
+    session: Session, tasks_dir: Path, begin: Begin
+) -> None:
+    write_task(tasks_dir, "t-1", "done")
+    done = [came_to(session, "t-1", "completed")]
+    begin({"taskId": "t-1", "needsReview": True}, reviewer="a").taken_over(done, {})
+    (path,) = tasks_dir.glob("t-1-review-*.md")
+    age(edit(path, "status: active", "status: done\noutcome: approved"))
+    source = begin({"taskId": "t-1", "needsReview": True}, reviewer="nobody")
+    source.taken_over(done, {})
+    assert not source.goes_on()
+    result = source.result({}, finished=True)
+    review = result.tasks["t-1"].review
+    assert review is not None
+    assert (result.status, review.outcome) == ("completed", "approved")
+
+
 @pytest.mark.parametrize(("assignee", "then"), [("b", "a"), ("ann", "ann")])
 def test_a_review_that_is_left_goes_to_the_reviewer_of_now_unless_it_is_a_person_s(
     assignee: str, then: str, session: Session, tasks_dir: Path, begin: Begin

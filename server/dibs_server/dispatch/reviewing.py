@@ -38,11 +38,16 @@ A review of `{id}` ({title}) asks for changes. Its task file is `{path}`; the re
 """
 
 
+def review_id(task_id: str, token: str) -> str:
+    """The id of the task that reviews what was completed by the claim of this token."""
+    return _derived(task_id, "review", token)
+
+
 def review_of(session: Session, task: StoredTask, token: str, reviewer: str) -> str:
     """The id of the task that reviews this one, made now if there is none."""
     report = _report(task)
     body = REVIEW.format(id=task.task.id, title=task.task.title, path=task.task.path, report=report)
-    return _made(session, _derived(task.task.id, "review", token), f"Review {task.task.id}", body, reviewer)
+    return _made(session, review_id(task.task.id, token), f"Review {task.task.id}", body, reviewer)
 
 
 def give_to(session: Session, review: StoredTask, reviewer: str, agents: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from dibs.waves.shape import WaveTask
 from dibs_server.dispatch.attendance import REPORT_SECONDS, patiently
 from dibs_server.dispatch.crew import AtWork
 from dibs_server.dispatch.records import Order, Progress, RunFolder
-from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, give_to, outcome_of, review_of
+from dibs_server.dispatch.reviewing import CHANGES_REQUESTED, fix_of, give_to, outcome_of, review_id, review_of
 from dibs_server.dispatch.run_result import Book, Fault, ReviewRow, RowStatus, RunResult, TaskRow
 
 NEVER = threading.Event()
@@ -257,9 +257,11 @@ class WaveSource:
 
     def _have_reviewed(self, unit: Unit) -> None:
         store, dispatch = self._session.store, self._dispatch
-        if faults := list(agent_faults(dispatch.reviewer, store.settings, store.repository)):
-            raise InvalidArguments("; ".join(faults))
-        task_id = review_of(self._session, store.find(unit.id), self._completion(unit), dispatch.reviewer)
+        token = self._completion(unit)
+        known = store.index.tasks.get(review_id(unit.id, token).casefold())
+        if known is None or known.status == "active":
+            self._refuse_reviewer()
+        task_id = review_of(self._session, store.find(unit.id), token, dispatch.reviewer)
         review = Unit(task_id, dispatch.reviewer, kind="review", timeout_seconds=dispatch.timeout_seconds)
         self._units[review.key], self._reviews[review.key] = review, unit.id
         found = store.find(task_id)
@@ -272,6 +274,12 @@ class WaveSource:
             self._book.review(unit.id, ReviewRow(task_id=task_id, status="skipped"))
             told = f"its review {task_id} is {found.task.status.replace('_', ' ')}{AGAIN}"
             self._book.faults[unit.id] = Fault(task_id=unit.id, message=told)
+
+    def _refuse_reviewer(self) -> None:
+        """Raise InvalidArguments where the reviewer of now cannot be started."""
+        store = self._session.store
+        if faults := list(agent_faults(self._dispatch.reviewer, store.settings, store.repository)):
+            raise InvalidArguments("; ".join(faults))
 
     def _reviewed(self, review: Unit, progress: Progress) -> None:
         if progress.how == "completed":
