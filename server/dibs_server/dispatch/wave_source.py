@@ -212,7 +212,7 @@ class WaveSource:
         """It is tried again when the others have ended, then for those files too that it met a conflict about."""
         unit = self._units[progress.key]
         self._units[unit.key] = replace(unit, files=tuple(dict.fromkeys((*unit.files, *progress.files))))
-        self.waiting = [other for other in self.waiting if other.key != unit.key]
+        self._leave(unit)
         self._deferred[unit.key] = progress.told
 
     def _settle(self, progress: Progress) -> None:
